@@ -1,0 +1,1 @@
+"""One typed API for media jobs on every vendor."""

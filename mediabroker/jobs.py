@@ -1,0 +1,208 @@
+"""What can be asked for. A kind names an effect; its type parameter is the type of its result.
+
+    class SuperResolution(JobSpec[VideoResult])     broker.run(SuperResolution(...)) -> VideoResult
+
+Third parties subclass `JobSpec` with their own `kind`; defining the class is enough for `JobSpec.parse` to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, Literal
+
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from typing_extensions import Self, TypeVar
+
+from mediabroker.errors import InvalidJobError
+from mediabroker.models import Value
+from mediabroker.refs import MediaURI
+from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, VideoResult
+
+__all__ = [
+    "JobSpec",
+    "MediaInfo",
+    "Rendition",
+    "SmartProduction",
+    "Snapshot",
+    "SuperResolution",
+    "Transcode",
+    "VideoEncoder",
+]
+
+R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
+
+_KINDS: dict[str, type[JobSpec[Any]]] = {}
+
+
+class VideoEncoder(Value, frozen=True):
+    """How the output video is compressed. Quality (`crf`) or bitrate, not both; neither: CRF 18 for super-resolution, 21 else."""
+
+    codec: Literal["auto", "h264", "h265"] = "auto"
+    """`auto` keeps what the source needs: h265 main10 for more than 8 bits, else h264."""
+    crf: float | None = Field(default=None, ge=0, le=51)
+    bitrate_bps: int | None = Field(default=None, ge=10_000, le=400_000_000)
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "veryfast"
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.crf is not None and self.bitrate_bps is not None:
+            raise ValueError("give crf or bitrate_bps, not both")
+        return self
+
+
+class JobSpec(Value, Generic[R_co], frozen=True):
+    """One job, whoever runs it.
+
+    Args:
+        input: the source.
+        output: where the result must be when the job has succeeded.
+        overwrite: replace what is at `output`; without it an existing output fails the job with `OUTPUT_EXISTS`.
+        debug: keep every intermediate.
+        labels: short names to find jobs by.
+        user_data: comes back untouched with every event of the job.
+    """
+
+    kind: str
+    input: MediaURI
+    output: MediaURI | None = None
+    overwrite: bool = False
+    debug: bool = False
+    labels: Mapping[str, str] = {}
+    user_data: JsonValue = None
+
+    result_type: ClassVar[type[JobResult]] = JobResult
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        parameters = cls.__mro__[1].__dict__.get("__pydantic_generic_metadata__", {}).get("args", ())
+        if parameters and isinstance(parameters[0], type):
+            cls.result_type = parameters[0]
+        kind = cls.model_fields["kind"].default
+        if isinstance(kind, str) and kind not in _KINDS:
+            _KINDS[kind] = cls
+
+    @model_validator(mode="after")
+    def _input_is_not_output(self) -> Self:
+        if self.output is not None and self.output == self.input:
+            raise ValueError(f"output: {self.output} is also the input; the source would be lost")
+        return self
+
+    @staticmethod
+    def parse(fields: Mapping[str, Any]) -> JobSpec[Any]:
+        """The spec that a mapping describes, of the class its `kind` names.
+
+        Raises:
+            InvalidJobError: unknown kind, unknown field, or a value out of range; the message names each.
+        """
+        kind = fields.get("kind")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise InvalidJobError(f"kind: {kind!r} is not known; one of {', '.join(sorted(_KINDS))}")
+        return build_spec(_KINDS[kind], fields)
+
+
+def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[Any]:
+    """`cls(**fields)` with pydantic's findings as one readable `InvalidJobError`."""
+    try:
+        return cls.model_validate(dict(fields))
+    except ValidationError as error:
+        raise InvalidJobError(_readable(error)) from error
+
+
+def _readable(error: ValidationError) -> str:
+    findings = []
+    for finding in error.errors(include_url=False):
+        where = ".".join(str(part) for part in finding["loc"])
+        got = "" if finding["type"] in ("missing", "value_error") else f" (got {finding['input']!r:.80})"
+        findings.append(f"{where + ': ' if where else ''}{finding['msg'].removeprefix('Value error, ')}{got}")
+    return "; ".join(findings)
+
+
+class SuperResolution(JobSpec[VideoResult], frozen=True):
+    """Raise the resolution of a video by `scale` in both directions, frame for frame.
+
+    `slice_s` is the length of the pieces that are worked on, resumed and retried one by one, in seconds.
+    """
+
+    kind: Literal["super_resolution"] = "super_resolution"
+    output: MediaURI
+    scale: Literal[2, 4] = 2
+    model: str = Field(default="fast", pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
+    slice_s: float = Field(default=60.0, ge=0.5, le=3600)
+    deinterlace: bool = False
+    encoder: VideoEncoder = VideoEncoder()
+
+
+class Rendition(Value, frozen=True):
+    """One quality of a ladder. What exceeds the source's height or bitrate is left out, never scaled up."""
+
+    height_px: int = Field(ge=64, le=4320, multiple_of=2)
+    video_bitrate_bps: int = Field(ge=50_000, le=100_000_000)
+    audio_bitrate_bps: int = Field(default=128_000, ge=16_000, le=512_000)
+
+
+class Transcode(JobSpec[VideoResult], frozen=True):
+    """Re-encode to one mp4 file, or to an HLS ladder.
+
+    For `mp4`, `output` is the file; at most one rendition, none keeps the source's size. For `hls`, `output` is the master
+    playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default ladder up to the source's height.
+    """
+
+    kind: Literal["transcode"] = "transcode"
+    output: MediaURI
+    container: Literal["mp4", "hls"] = "mp4"
+    renditions: tuple[Rendition, ...] = ()
+    segment_s: float = Field(default=6.0, ge=1, le=30)
+    encoder: VideoEncoder = VideoEncoder()
+
+    @field_validator("renditions")
+    @classmethod
+    def _distinct(cls, renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+        if len({(each.height_px, each.video_bitrate_bps) for each in renditions}) != len(renditions):
+            raise ValueError("two renditions are equal")
+        return renditions
+
+    @model_validator(mode="after")
+    def _fits_container(self) -> Self:
+        if self.container == "mp4" and len(self.renditions) > 1:
+            raise ValueError("renditions: an mp4 file holds one; use container='hls' for a ladder")
+        if self.container == "hls" and not self.output.key.endswith(".m3u8"):
+            raise ValueError(f"output: {self.output} must end in .m3u8, the master playlist of the ladder")
+        return self
+
+
+class Snapshot(JobSpec[ImagesResult], frozen=True):
+    """Still pictures at the given times. Several need `{index}` in the output's name, counted from 1."""
+
+    kind: Literal["snapshot"] = "snapshot"
+    output: MediaURI
+    at_s: tuple[float, ...] = Field(default=(0.0,), min_length=1, max_length=1000)
+    width_px: int | None = Field(default=None, ge=8, le=16384)
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> Self:
+        if len(self.at_s) > 1 and "{index}" not in self.output.key:
+            raise ValueError(f"output: {len(self.at_s)} pictures need {{index}} in the name {self.output.name!r}")
+        if not self.output.key.lower().endswith((".png", ".jpg", ".jpeg")):
+            raise ValueError(f"output: {self.output.name!r} must end in .png, .jpg or .jpeg")
+        if min(self.at_s) < 0:
+            raise ValueError(f"at_s: {min(self.at_s)} is before the start")
+        return self
+
+
+class MediaInfo(JobSpec[MediaInfoResult], frozen=True):
+    """Describe the input: container, streams, durations, colour. `output` may name a JSON file to keep it in."""
+
+    kind: Literal["media_info"] = "media_info"
+
+
+class SmartProduction(JobSpec[R_co], Generic[R_co], frozen=True):
+    """A vendor's intelligent production function by its own name, with its own parameters.
+
+    Open on purpose: vendors add functions faster than any release. Typed leaves subclass it and fix `function`.
+    """
+
+    kind: Literal["smart_production"] = "smart_production"
+    output: MediaURI
+    function: str = Field(min_length=1, max_length=64)
+    params: Mapping[str, JsonValue] = {}

@@ -1,0 +1,196 @@
+"""Names of things outside this process: where media lies (`MediaURI`) and which job is meant (`JobRef`)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from mediabroker.errors import InvalidJobError
+
+__all__ = ["JobRef", "MediaURI", "MemberRef", "Scheme"]
+
+Scheme = Literal["file", "s3", "oss", "https"]
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_KEY_LIMIT_BYTES = 1024
+"""Source: Amazon S3 User Guide, "Object key names"; Alibaba Cloud OSS, "Object naming": 1,023 or 1,024 bytes UTF-8."""
+
+
+class MediaURI(str):
+    """Where a media file lies: `s3://bucket/key`, `oss://bucket/key`, `file:///path`, `https://host/path`.
+
+    A `str` that is always a full, normalised URI. It also reads plain paths (relative ones against the working
+    directory) and `oss://bucket.oss-region.aliyuncs.com/key`, whose region is kept in `region`. Keys of object
+    stores are literal: `%`, `#` and `?` are ordinary characters in them.
+
+    Raises:
+        InvalidJobError: empty, an unknown scheme, no bucket or key, a control character, a key over 1,024 bytes, or
+            credentials inside an https URI.
+    """
+
+    scheme: Scheme
+    bucket: str
+    key: str
+    region: str | None
+
+    def __new__(cls, value: str | Path) -> MediaURI:
+        if isinstance(value, cls):
+            return value
+        text = str(value)
+        if not text.strip():
+            raise InvalidJobError("a media URI is empty; give a path, s3://, oss://, file:// or https:// URI")
+        if match := _CONTROL.search(text):
+            raise InvalidJobError(f"media URI {text!r} contains the control character {match.group()!r}")
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            return cls._from_path(text)
+        if scheme == "file":
+            return cls._from_path(unquote(_local_part(text, rest)))
+        if scheme in ("s3", "oss"):
+            return cls._from_object(scheme, rest)
+        if scheme == "https":
+            return cls._from_https(text)
+        raise InvalidJobError(f"media URI {_masked(text)!r} has the scheme {scheme!r}; use s3, oss, file or https")
+
+    @classmethod
+    def _make(cls, text: str, scheme: Any, bucket: str, key: str, region: str | None = None) -> MediaURI:
+        uri = str.__new__(cls, text)
+        uri.scheme, uri.bucket, uri.key, uri.region = scheme, bucket, key, region
+        return uri
+
+    @classmethod
+    def _from_path(cls, text: str) -> MediaURI:
+        # A trailing slash means "folder" to some kinds; abspath would drop it.
+        folder = "/" if text.endswith("/") and text != "/" else ""
+        path = posixpath.normpath(str(Path(text).expanduser().absolute())) + folder
+        return cls._make("file://" + quote(path), "file", "", path)
+
+    @classmethod
+    def _from_object(cls, scheme: str, rest: str) -> MediaURI:
+        host, _, key = rest.partition("/")
+        bucket, _, endpoint = host.partition(".oss-") if scheme == "oss" else (host, "", "")
+        region = endpoint.partition(".")[0].removesuffix("-internal") or None
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidJobError(f"{scheme}://{rest}: {bucket!r} is not a bucket name")
+        if not key:
+            raise InvalidJobError(f"{scheme}://{rest}: the key after the bucket is missing")
+        if len(key.encode()) > _KEY_LIMIT_BYTES:
+            raise InvalidJobError(f"{scheme}://{bucket}/{key[:40]}…: the key is longer than {_KEY_LIMIT_BYTES} bytes")
+        return cls._make(f"{scheme}://{host}/{key}", scheme, bucket, key, region)
+
+    @classmethod
+    def _from_https(cls, text: str) -> MediaURI:
+        parts = urlsplit(text)
+        if not parts.hostname:
+            raise InvalidJobError(f"media URI {text!r} has no host")
+        if parts.username or parts.password:
+            raise InvalidJobError(f"media URI {_masked(text)!r} carries credentials; they would end in logs and stores")
+        return cls._make(text, "https", parts.hostname, unquote(parts.path.lstrip("/")))
+
+    @property
+    def path(self) -> Path:
+        """The local path of a `file://` URI.
+
+        Raises:
+            InvalidJobError: the URI has another scheme.
+        """
+        if self.scheme != "file":
+            raise InvalidJobError(f"{self} is not a local file")
+        return Path(self.key)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path or key."""
+        return posixpath.basename(self.key.rstrip("/"))
+
+    @property
+    def is_folder(self) -> bool:
+        return self.key.endswith("/")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def parse(value: Any) -> MediaURI:
+            if not isinstance(value, str | Path):
+                raise ValueError("a media URI is a string or a path")  # noqa: TRY004  pydantic reads ValueError
+            return cls(value)
+
+        return core_schema.no_info_plain_validator_function(
+            parse, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="always")
+        )
+
+
+def _local_part(text: str, rest: str) -> str:
+    host, slash, path = rest.partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise InvalidJobError(f"{text!r}: a file URI has three slashes, file:///absolute/path")
+    return slash + path
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", text)
+
+
+class MemberRef(BaseModel):
+    """One vendor job inside an attempt: its role there and the vendor's own id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: str = Field(min_length=1)
+    native_id: str = Field(min_length=1)
+
+
+class JobRef(BaseModel):
+    """Everything another process needs to find a job, printable in one line.
+
+    `job:1/<provider>/<kind>/<job id>?account=…&region=…&<role>=<native id>…`. It works on another host and after the store
+    is gone, because it names the provider instance, the account and region, and each of the vendor's own ids.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: str = Field(min_length=1)
+    provider: str = Field(min_length=1)
+    kind: str = Field(min_length=1)
+    account: str | None = None
+    region: str | None = None
+    members: tuple[MemberRef, ...] = ()
+
+    def __str__(self) -> str:
+        path = "/".join(quote(part, safe="") for part in (self.provider, self.kind, self.job_id))
+        query = [(name, value) for name, value in (("account", self.account), ("region", self.region)) if value]
+        query += [("member", f"{member.role}:{member.native_id}") for member in self.members]
+        return f"job:1/{path}" + (f"?{urlencode(query)}" if query else "")
+
+    @classmethod
+    def parse(cls, text: str) -> JobRef:
+        """Read what `str(ref)` printed.
+
+        Raises:
+            InvalidJobError: not a job reference, or one of a version that this release does not know.
+        """
+        version, _, rest = text.partition("/")
+        if version != "job:1":
+            raise InvalidJobError(f"{text!r} is not a job reference of version 1 (job:1/<provider>/<kind>/<id>)")
+        path, _, query = rest.partition("?")
+        parts = [unquote(part) for part in path.split("/")]
+        if len(parts) != 3:
+            raise InvalidJobError(f"{text!r}: a job reference names provider, kind and id")
+        return cls._from_parts(text, parts, parse_qsl(query))
+
+    @classmethod
+    def _from_parts(cls, text: str, parts: list[str], query: list[tuple[str, str]]) -> JobRef:
+        fields: dict[str, Any] = {name: value for name, value in query if name != "member"}
+        members = [dict(zip(("role", "native_id"), value.split(":", 1))) for name, value in query if name == "member"]
+        try:
+            return cls.model_validate(
+                {**fields, "provider": parts[0], "kind": parts[1], "job_id": parts[2], "members": members}
+            )
+        except ValidationError as error:
+            raise InvalidJobError(f"{text!r} is not a job reference: {error.errors()[0]['msg']}") from error

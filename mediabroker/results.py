@@ -1,0 +1,136 @@
+"""What a job hands back: its outputs, one entry per item where it had several, and what is known of the media."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mediabroker.errors import JobError
+from mediabroker.models import Value
+from mediabroker.refs import MediaURI
+
+__all__ = [
+    "AudioStream",
+    "ImagesResult",
+    "Item",
+    "JobResult",
+    "MediaDetails",
+    "MediaInfoResult",
+    "Output",
+    "SubtitleStream",
+    "VideoResult",
+    "VideoStream",
+]
+
+
+class VideoStream(Value):
+    """One video stream as stored: `width_px` x `height_px` are the coded picture before rotation and pixel aspect."""
+
+    index: int = Field(ge=0)
+    codec: str
+    width_px: int = Field(ge=1)
+    height_px: int = Field(ge=1)
+    pixel_format: str
+    bit_depth: int
+    frame_rate: str
+    """Exact frames a second as a fraction, `30000/1001`; the average where the rate varies."""
+    variable_frame_rate: bool = False
+    frame_count: int | None = None
+    """Only what the container declares; many declare nothing, and some are wrong."""
+    duration_s: float | None = None
+    bitrate_bps: int | None = None
+    rotation_deg: int = 0
+    """Clockwise turn a player applies for display: 0, 90, 180 or 270."""
+    sample_aspect_ratio: str = "1/1"
+    color_range: str | None = None
+    color_matrix: str | None = None
+    color_primaries: str | None = None
+    color_transfer: str | None = None
+    hdr: Literal["pq", "hlg"] | None = None
+    interlaced: bool = False
+
+
+class AudioStream(Value):
+    """One audio stream."""
+
+    index: int = Field(ge=0)
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    language: str | None = None
+    duration_s: float | None = None
+    bitrate_bps: int | None = None
+
+
+class SubtitleStream(Value):
+    """One subtitle stream."""
+
+    index: int = Field(ge=0)
+    codec: str
+    language: str | None = None
+
+
+class MediaDetails(Value):
+    """What a probe tells of one media file. `container` is what the bytes are, whatever the file is called."""
+
+    container: str
+    size_bytes: int = Field(ge=0)
+    duration_s: float | None = None
+    start_s: float = 0.0
+    bitrate_bps: int | None = None
+    video: tuple[VideoStream, ...] = ()
+    audio: tuple[AudioStream, ...] = ()
+    subtitles: tuple[SubtitleStream, ...] = ()
+
+
+class Output(Value):
+    """One file that a job has published: looked at, there, and not empty."""
+
+    uri: MediaURI
+    size_bytes: int | None = Field(default=None, ge=0)
+    sha256: str | None = None
+
+
+class Item(Value):
+    """One source (or one rendition) of a job that had several, with its own outcome.
+
+    `exist` means that the output was there before and counts as success.
+    """
+
+    source: MediaURI
+    outcome: Literal["ok", "exist", "failed"]
+    output: MediaURI | None = None
+    error: JobError | None = None
+
+
+class JobResult(Value):
+    """The part every result has."""
+
+    outputs: tuple[Output, ...] = ()
+    items: tuple[Item, ...] = ()
+
+
+class VideoResult(JobResult):
+    """A video (or a ladder of renditions: then the largest) and what was measured of it."""
+
+    width_px: int | None = None
+    height_px: int | None = None
+    duration_s: float | None = None
+    frame_count: int | None = None
+    frame_rate: str | None = None
+    elapsed_s: float | None = None
+    """Wall time that the work itself took, without waiting in a queue."""
+
+
+class ImagesResult(JobResult):
+    """Pictures, in the order of their time in the source."""
+
+    width_px: int | None = None
+    height_px: int | None = None
+
+
+class MediaInfoResult(JobResult):
+    """A description of the input; `outputs` is empty unless the job named one."""
+
+    media: MediaDetails | None = None
