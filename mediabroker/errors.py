@@ -110,14 +110,16 @@ _BLAME: Mapping[ErrorCode, Blame] = {
     ErrorCode.UNKNOWN: "unknown",
 }
 
-_RETRYABLE = frozenset({
-    ErrorCode.RATE_LIMITED,
-    ErrorCode.CAPACITY,
-    ErrorCode.PREEMPTED,
-    ErrorCode.TIMEOUT,
-    ErrorCode.WORKER_CRASHED,
-    ErrorCode.PROVIDER_INTERNAL,
-})
+_RETRYABLE = frozenset(
+    {
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.CAPACITY,
+        ErrorCode.PREEMPTED,
+        ErrorCode.TIMEOUT,
+        ErrorCode.WORKER_CRASHED,
+        ErrorCode.PROVIDER_INTERNAL,
+    }
+)
 
 
 class JobError(BaseModel):

@@ -27,6 +27,8 @@ __all__ = [
     "SuperResolution",
     "Transcode",
     "VideoEncoder",
+    "build_spec",
+    "result_type_of",
 ]
 
 R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
@@ -35,7 +37,10 @@ _KINDS: dict[str, type[JobSpec[Any]]] = {}
 
 
 class VideoEncoder(Value, frozen=True):
-    """How the output video is compressed. Quality (`crf`) or bitrate, not both; neither: CRF 18 for super-resolution, 21 else."""
+    """How the output video is compressed: by quality (`crf`) or by bitrate, not both.
+
+    With neither, super-resolution uses CRF 18 and a transcode CRF 21.
+    """
 
     codec: Literal["auto", "h264", "h265"] = "auto"
     """`auto` keeps what the source needs: h265 main10 for more than 8 bits, else h264."""
@@ -109,6 +114,12 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
         raise InvalidJobError(_readable(error)) from error
 
 
+def result_type_of(kind: str) -> type[JobResult]:
+    """The result type of a kind; the common part for a kind that this process has not defined."""
+    spec = _KINDS.get(kind)
+    return spec.result_type if spec else JobResult
+
+
 def _readable(error: ValidationError) -> str:
     findings = []
     for finding in error.errors(include_url=False):
@@ -144,8 +155,9 @@ class Rendition(Value, frozen=True):
 class Transcode(JobSpec[VideoResult], frozen=True):
     """Re-encode to one mp4 file, or to an HLS ladder.
 
-    For `mp4`, `output` is the file; at most one rendition, none keeps the source's size. For `hls`, `output` is the master
-    playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default ladder up to the source's height.
+    For `mp4`, `output` is the file; at most one rendition, none keeps the source's size. For `hls`, `output` is the
+    master playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default ladder up to the
+    source's height.
     """
 
     kind: Literal["transcode"] = "transcode"

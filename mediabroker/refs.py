@@ -149,8 +149,9 @@ class MemberRef(BaseModel):
 class JobRef(BaseModel):
     """Everything another process needs to find a job, printable in one line.
 
-    `job:1/<provider>/<kind>/<job id>?account=…&region=…&<role>=<native id>…`. It works on another host and after the store
-    is gone, because it names the provider instance, the account and region, and each of the vendor's own ids.
+    `job:1/<provider>/<kind>/<job id>?account=…&region=…&member=<role>:<native id>…`. It works on another host and
+    after the store is gone, because it names the provider instance, the account and region, and each of the vendor's
+    own ids.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -187,7 +188,11 @@ class JobRef(BaseModel):
     @classmethod
     def _from_parts(cls, text: str, parts: list[str], query: list[tuple[str, str]]) -> JobRef:
         fields: dict[str, Any] = {name: value for name, value in query if name != "member"}
-        members = [dict(zip(("role", "native_id"), value.split(":", 1))) for name, value in query if name == "member"]
+        members = [
+            dict(zip(("role", "native_id"), value.split(":", 1), strict=False))
+            for name, value in query
+            if name == "member"
+        ]
         try:
             return cls.model_validate(
                 {**fields, "provider": parts[0], "kind": parts[1], "job_id": parts[2], "members": members}

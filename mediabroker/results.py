@@ -12,6 +12,7 @@ from mediabroker.refs import MediaURI
 
 __all__ = [
     "AudioStream",
+    "Frames",
     "ImagesResult",
     "Item",
     "JobResult",
@@ -82,6 +83,14 @@ class MediaDetails(Value):
     video: tuple[VideoStream, ...] = ()
     audio: tuple[AudioStream, ...] = ()
     subtitles: tuple[SubtitleStream, ...] = ()
+
+
+class Frames(Value):
+    """How far the work on a video is, in frames; `per_second` is measured over the last moments."""
+
+    done: int = Field(ge=0)
+    total: int | None = Field(default=None, ge=0)
+    per_second: float | None = Field(default=None, ge=0)
 
 
 class Output(Value):

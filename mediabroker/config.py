@@ -1,0 +1,125 @@
+"""`mediabroker.toml` and the environment as typed settings.
+
+    store = "sqlite:////var/lib/mediabroker/jobs.db"      # default: the user's data folder
+
+    [providers.local]                                     # the table's name is the instance's name
+    type = "local"                                        # default: the same as the name
+    max_parallel = 2
+
+Environment variables win over the file: `MEDIABROKER_STORE`, `MEDIABROKER_PROVIDERS__LOCAL__MAX_PARALLEL=2`.
+The file is the one given, else `$MEDIABROKER_CONFIG`, else `./mediabroker.toml`, else the user's configuration folder;
+none is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mediabroker.errors import ConfigurationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["BrokerSettings", "ProviderSettings", "data_folder", "load_settings"]
+
+_FILE_NAME = "mediabroker.toml"
+
+
+def data_folder() -> Path:
+    """Where stores and local jobs lie: `$MEDIABROKER_DATA_DIR`, else the user's data folder of this platform."""
+    return Path(os.environ.get("MEDIABROKER_DATA_DIR") or platformdirs.user_data_path("mediabroker"))
+
+
+def _default_store() -> str:
+    return f"sqlite:///{data_folder() / 'jobs.db'}"
+
+
+class ProviderSettings(BaseModel):
+    """One provider instance; what the plug-in itself understands stands beside `type`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """The plug-in's settings, validated by the plug-in."""
+        return dict(self.model_extra or {})
+
+
+class BrokerSettings(BaseSettings):
+    """All that can be configured. Times are seconds."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="MEDIABROKER_", env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    store: str = Field(default_factory=_default_store)
+    providers: dict[str, ProviderSettings] = {"local": ProviderSettings(type="local")}
+    lease_s: float = Field(default=30.0, gt=0)
+    """How long a process that stops answering keeps an attempt to itself."""
+    busy_timeout_s: float = Field(default=10.0, gt=0)
+    """How long a writer waits for another process's write lock before `StoreBusyError`."""
+    key_retention_days: float = Field(default=30.0, ge=1)
+    """How long an idempotency key outlives its job."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_defaults_to_name(cls, values: Any) -> Any:
+        providers = values.get("providers") if isinstance(values, dict) else None
+        if isinstance(providers, dict):
+            named = {
+                name: {"type": name, **table} if isinstance(table, dict) else table for name, table in providers.items()
+            }
+            return {**values, "providers": named}
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        # What is passed in is the file's content, and the environment wins over the file.
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | str | None = None) -> BrokerSettings:
+    """The settings from the configuration file and the environment.
+
+    Raises:
+        ConfigurationError: the named file is missing, is not TOML, or holds an unknown or wrong setting; the message
+            names each.
+    """
+    found = _locate(Path(path) if path else None)
+    try:
+        return BrokerSettings(**(tomllib.loads(found.read_text(encoding="utf-8")) if found else {}))
+    except ValidationError as error:
+        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"{found or 'environment'}: {findings}") from error
+    except (OSError, ValueError) as error:  # a TOML error is a ValueError
+        raise ConfigurationError(f"{found}: {error}") from error
+
+
+def _locate(given: Path | None) -> Path | None:
+    named = given or (Path(value) if (value := os.environ.get("MEDIABROKER_CONFIG")) else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigurationError(f"configuration file {named} does not exist")
+        return named
+    usual = (Path(_FILE_NAME), platformdirs.user_config_path("mediabroker") / _FILE_NAME)
+    return next((each for each in usual if each.is_file()), None)

@@ -1,0 +1,353 @@
+"""What a plug-in is. A provider holds conversations; it does no I/O.
+
+Its methods are generators that yield `Call`s and receive replies, as `httpx.Auth.auth_flow` does. Whoever drives them
+(the broker, `plan()`, a test) decides what a call does, so one source serves sync and async, a crash is healed by
+replaying the generator over the journal, and a test needs no patching.
+
+Rules for authors: be deterministic given the replies; do no I/O; give every `create` a token (`ctx.token_of(step)`) in
+a place where the vendor lets you find it; put no secret, clock value or signed URL into `params`, for they are stored
+and printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from pydantic import JsonValue, SerializeAsAny
+
+from mediabroker.errors import JobError, ProviderError, UnsupportedError
+from mediabroker.jobs import JobSpec
+from mediabroker.models import Value
+from mediabroker.refs import MediaURI, Scheme
+from mediabroker.results import Frames, JobResult
+from mediabroker.states import JobState, fold_states
+
+__all__ = [
+    "Call",
+    "CancelOutcome",
+    "Capabilities",
+    "Flow",
+    "Member",
+    "MemberStatus",
+    "ObjectStat",
+    "ObjectStore",
+    "Observation",
+    "Provider",
+    "ProviderOptions",
+    "Reply",
+    "SubmitContext",
+    "Submitted",
+    "Transport",
+    "ask",
+]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Effect = Literal["read", "create", "cancel"]
+Reply: TypeAlias = Mapping[str, JsonValue]
+"""A vendor's answer as plain JSON values."""
+
+
+def _as_is(reply: Reply) -> Any:
+    return reply
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """One request to a vendor, as data.
+
+    Args:
+        service: which of the provider's transports performs it.
+        operation: the vendor's own name of the operation.
+        params: the request, without secrets, clock values or signed URLs.
+        effect: `create` starts something that costs money; it is journalled before it is sent.
+        step: names a `create` within its flow; part of its token.
+        read: turns the reply into what the flow wants. For a `create` it must raise on a reply without a well-formed
+            id: such a reply counts as "outcome unknown".
+        stand_in: the reply that `plan()` feeds instead of performing a `create`; placeholders look like `<run.jobId>`.
+    """
+
+    service: str
+    operation: str
+    params: Mapping[str, JsonValue]
+    effect: Effect = "read"
+    step: str = ""
+    read: Callable[[Reply], R] = field(default=_as_is, compare=False, repr=False)
+    stand_in: Reply = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.effect == "create" and not self.step:
+            raise ValueError(f"{self.operation}: a create names its step, so that its token is its own")
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that makes this call this call; a replay must come to the same one."""
+        content = [self.service, self.operation, self.effect, self.step, self.params]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+Flow: TypeAlias = Generator[Call[Any], Reply, T]
+
+
+def ask(call: Call[R]) -> Flow[R]:
+    """Yield one call and read its reply: `n = yield from ask(probe(...))`."""
+    return call.read((yield call))
+
+
+class CancelOutcome(str, Enum):
+    """What a cancel truthfully came to."""
+
+    CANCELLED = "CANCELLED"
+    REQUESTED = "REQUESTED"
+    TOO_LATE = "TOO_LATE"
+    UNSUPPORTED = "UNSUPPORTED"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class ProviderOptions(Value, frozen=True):
+    """What only one provider understands, typed. `extra` is the visible hatch: merged last, shown by `plan()`."""
+
+    provider: ClassVar[str]
+    """The provider *type* these options belong to (the entry point's name)."""
+
+    extra: Mapping[str, JsonValue] = {}
+
+
+class Capabilities(Value, frozen=True):
+    """What a provider can do, declared once: early refusal, the contract suite and the docs table read it.
+
+    `settle_time_s` is how long an accepted job may stay invisible to `find`; `None` means it cannot be searched at all.
+    `flow_version` changes whenever `submit` would yield other calls for the same request.
+    """
+
+    kinds: tuple[str, ...]
+    input_schemes: frozenset[Scheme]
+    output_schemes: frozenset[Scheme]
+    options: type[ProviderOptions] | None = None
+    cancel: bool = True
+    progress: bool = True
+    settle_time_s: float | None = 0.0
+    poll_interval_s: float = 5.0
+    """How often a waiting client asks at most, in seconds."""
+    query_batch: int = 100
+    """Members in one `query` call at most."""
+    flow_version: int = 1
+    limits: Mapping[str, str] = {}
+    """Documented limits for people: name and text."""
+
+
+class SubmitContext(Value, frozen=True):
+    """What the broker adds to a spec: identity, the staged input, and where to write."""
+
+    job_id: str
+    attempt: int
+    token: str
+    """Lower-case base32, unique to the attempt, stable across crashes."""
+    input: MediaURI
+    output: MediaURI | None = None
+
+    def token_of(self, step: str) -> str:
+        """The token of one `create` inside the attempt."""
+        return f"{self.token}-{step}"
+
+
+class Member(Value, frozen=True):
+    """One vendor job inside an attempt. Members that are not `required` only feed progress."""
+
+    role: str
+    native_id: str
+    required: bool = True
+    output: MediaURI | None = None
+
+
+class Submitted(Value, frozen=True):
+    """All vendor jobs of an attempt, accepted."""
+
+    members: tuple[Member, ...]
+
+
+class Observation(Value, frozen=True):
+    """What the vendor says of one vendor job, in our words.
+
+    `state=None` keeps the state: the vendor's word is in no table and becomes `phase`. `vendor_attempt` counts the
+    vendor's own retries and `sub_rank` orders words within one state. `progress` runs from 0 to 1.
+    """
+
+    native_id: str
+    state: JobState | None = None
+    phase: str | None = None
+    vendor_attempt: int = 0
+    sub_rank: int = 0
+    progress: float | None = None
+    frames: Frames | None = None
+    error: JobError | None = None
+    result: SerializeAsAny[JobResult] | None = None
+    not_found: bool = False
+    token: str | None = None
+    raw: JsonValue = None
+
+
+class MemberStatus(Value, frozen=True):
+    """A member with the merged truth about it."""
+
+    member: Member
+    state: JobState
+    phase: str | None = None
+    progress: float | None = None
+    frames: Frames | None = None
+    error: JobError | None = None
+    result: SerializeAsAny[JobResult] | None = None
+    raw: JsonValue = None
+
+    @property
+    def required(self) -> bool:
+        return self.member.required
+
+
+class Transport(Protocol):
+    """The only I/O: performs a call and returns the vendor's reply.
+
+    Raises:
+        ProviderError: the vendor refused, or no byte was sent: the call had no effect.
+        Exception: anything else, `SubmissionUnknownError` among it, means that the outcome of a `create` is unknown.
+    """
+
+    def perform(self, call: Call[Any]) -> Reply: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """One stored object, looked at. `version` changes when the bytes do (an ETag, or device, inode, size and time)."""
+
+    size_bytes: int
+    version: str
+
+
+class ObjectStore(Protocol):
+    """Objects of one URI scheme. Names are never half-written: an object appears whole or not at all."""
+
+    scheme: Scheme
+
+    def stat(self, uri: MediaURI) -> ObjectStat | None:
+        """The object, or None where there is none."""
+        ...
+
+    def check_writable(self, uri: MediaURI) -> None:
+        """Refuse early what `write` would refuse for lack of a folder, a bucket or a permission."""
+        ...
+
+    def read(self, uri: MediaURI, *, start: int = 0) -> Generator[bytes, None, None]:
+        """The object's bytes from `start` on, in chunks of at most a few MiB."""
+        ...
+
+    def write(self, uri: MediaURI, chunks: Generator[bytes, None, None], *, overwrite: bool = False) -> ObjectStat:
+        """Store the chunks as one object; `MediaError(OUTPUT_EXISTS)` when it is there and `overwrite` is not set."""
+        ...
+
+
+class Provider(ABC):
+    """One configured instance of a vendor's service. Thread-safe; holds settings, no job state.
+
+    `name` is the instance's name in the configuration, `type` the plug-in's. `account` and `region` become part of
+    every job reference.
+    """
+
+    type: ClassVar[str]
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.settings = settings
+        self.account: str | None = None
+        self.region: str | None = None
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this instance can do."""
+
+    @abstractmethod
+    def connect(self, service: str) -> Transport:
+        """A transport that performs calls of `service`; the broker keeps one per service and closes it."""
+
+    def check(self, spec: JobSpec[Any], options: ProviderOptions | None) -> None:  # noqa: ARG002  a hook
+        """Refuse what cannot be expressed, before anything is stored or sent.
+
+        Raises:
+            UnsupportedError: names the field, its value and the alternatives.
+        """
+        able = self.capabilities()
+        if spec.kind not in able.kinds:
+            raise UnsupportedError(f"{self.name} does not run {spec.kind}; it runs {', '.join(able.kinds)}")
+        if spec.input.scheme not in able.input_schemes:
+            raise UnsupportedError(f"{self.name} does not read {spec.input.scheme}:// (input {spec.input})")
+        if spec.output is not None and spec.output.scheme not in able.output_schemes:
+            raise UnsupportedError(f"{self.name} does not write {spec.output.scheme}:// (output {spec.output})")
+
+    @abstractmethod
+    def submit(self, spec: JobSpec[Any], options: ProviderOptions | None, ctx: SubmitContext) -> Flow[Submitted]:
+        """Start the attempt: reads, then every `create` under its token."""
+
+    @abstractmethod
+    def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
+        """One observation per member, in any order; a missing id is `not_found`."""
+
+    @abstractmethod
+    def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
+        """Ask the vendor to stop; also of a half-submitted attempt."""
+
+    def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
+        """The replies that the `create` would have had, found by its token, the earliest first.
+
+        Only called when `settle_time_s` is not None.
+        """
+        raise NotImplementedError(f"{self.name} declares a settle time but no find()")
+
+    def fold(self, members: Sequence[MemberStatus]) -> Observation:
+        """The attempt as one observation; pure."""
+        return fold_members(members)
+
+    def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:  # noqa: ARG002  a hook
+        """What a callback says; pure. None: not one of ours."""
+        return None
+
+    @abstractmethod
+    def classify(self, failure: ProviderError) -> JobError:
+        """The job error that a refused call amounts to; table-driven."""
+
+
+def fold_members(members: Sequence[MemberStatus]) -> Observation:
+    """The default fold: the state of `fold_states`, mean progress, the first failure, all outputs in order."""
+    required = [status for status in members if status.required]
+    state = fold_states(members)
+    blamed = next((status for status in required if status.state is state and status.error), None)
+    busiest = max(required, key=lambda status: status.state.rank, default=None)
+    known = [status.progress for status in members if status.progress is not None]
+    results = [status.result for status in required if status.result is not None]
+    return Observation(
+        native_id=required[-1].member.native_id if required else "",
+        state=state,
+        phase=busiest.phase if busiest else None,
+        progress=sum(known) / len(known) if known else None,
+        frames=busiest.frames if busiest else None,
+        error=blamed.error if blamed else None,
+        result=_joined(results),
+        raw=(blamed or busiest).raw if busiest else None,
+    )
+
+
+def _joined(results: Sequence[JobResult]) -> JobResult | None:
+    if len(results) <= 1:
+        return results[0] if results else None
+    outputs = tuple(output for result in results for output in result.outputs)
+    items = tuple(item for result in results for item in result.items)
+    return results[0].model_copy(update={"outputs": outputs, "items": items})
