@@ -1,0 +1,69 @@
+# Everything runs in .venv, which each target makes and fills as it needs. GNU make 3.81 (macOS) suffices.
+#
+#   make demo                     upscale the sample clip and compare it with the source
+#   make demo VIDEO=/any/video    the same with a video of yours
+#   make test check               what CI runs
+#   make bench docs               measure; write the generated reference pages
+
+PYTHON ?= python3
+VIDEO ?= examples/demo/sample-480x270.mp4
+SCALE ?= 2
+OUT ?= demo-out
+export VIDEO SCALE OUT
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
+
+.PHONY: help demo test check lint types imports dist bench docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.executable} is {sys.version.split()[0]}; try make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv .venv
+
+.venv/local.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing mediabroker[local] into .venv"
+	@$(PIP) install -c constraints.txt -e '.[local]'
+	@touch $@
+
+.venv/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing mediabroker[dev] into .venv"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Variables reach the recipe through the environment, so that any path is one word, with spaces and quotes in it.
+demo: .venv/local.stamp
+	@$(BIN)/python examples/demo/run.py "$$VIDEO" "$$OUT" --scale "$$SCALE"
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports dist
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+imports: .venv/dev.stamp
+	$(BIN)/lint-imports
+
+# The sdist and the wheel, and that a stranger who installs the wheel can start it.
+dist: .venv/dev.stamp
+	@rm -rf build/dist build/installed
+	$(BIN)/hatchling build -d build/dist
+	@$(PIP) install --no-deps --no-index --target build/installed build/dist/*.whl
+	PYTHONPATH=build/installed $(BIN)/python -P -m mediabroker --version
+
+bench: .venv/dev.stamp
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+
+docs: .venv/dev.stamp
+	$(BIN)/typer mediabroker.cli utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
+
+clean:
+	rm -rf .venv build demo-out
