@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mediabroker.models import Value
 
-__all__ = ["MediaLimits", "ProcessLimits"]
+__all__ = ["MEDIA_LIMITS", "PROCESS_LIMITS", "MediaLimits", "ProcessLimits"]
 
 
 class MediaLimits(Value):
@@ -31,3 +31,8 @@ class ProcessLimits(Value):
     wall_s: float | None = Field(default=None, gt=0)
     stderr_bytes: int = Field(default=64 << 10, ge=1024)
     """How much of the end of the child's messages is kept."""
+
+
+MEDIA_LIMITS = MediaLimits()
+PROCESS_LIMITS = ProcessLimits()
+"""The defaults, for signatures."""

@@ -1,0 +1,183 @@
+"""What a media file holds: streams as their headers declare them, the rest from a bounded look at the first packets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+
+from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, hdr_kind
+from mediabroker.media.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.sniff import sniff
+from mediabroker.media.source import media_errors, moving_pictures, open_as, open_input
+from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
+
+__all__ = ["is_variable", "open_input", "probe"]
+
+_LOOK_PACKETS = 400
+_LOOK_BYTES = 64 << 20
+_REORDER_FRAMES = 16
+"""The most frames a decoder may hold back. Source: ITU-T H.264, A.3.1 (MaxDpbFrames)."""
+_PROGRESSIVE = (0, 1)
+"""Field orders that say "unknown" and "progressive". Source: FFmpeg libavcodec/defs.h, enum AVFieldOrder."""
+
+
+def probe(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = False) -> MediaDetails:
+    """Describe the media file at `path`.
+
+    Reads the header and a bounded number of packets, and decodes one picture a stream, so time and memory do not grow
+    with the file. Cover pictures are not listed as video. A still picture is described only if `images` is set.
+
+    Raises:
+        MediaError: `INPUT_NOT_FOUND`, `INPUT_DENIED`, `MEDIA_CORRUPT`, `MEDIA_UNSUPPORTED`, `OUT_OF_RESOURCES`.
+    """
+    kind = sniff(path, images=images)
+    with open_as(path, kind, limits) as container, media_errors(path):
+        looks = _look(container)
+        if any(look.times for look in looks.values()) and all(look.frame is None for look in looks.values()):
+            raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} is damaged: none of its first pictures can be decoded")
+        return MediaDetails(
+            container=kind.name,
+            size_bytes=path.stat().st_size,
+            duration_s=_seconds(container.duration, Fraction(1, av.time_base)),
+            start_s=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
+            bitrate_bps=container.bit_rate or None,
+            video=tuple(_video(path, stream, looks[stream.index]) for stream in moving_pictures(container)),
+            audio=tuple(_audio(stream) for stream in container.streams.audio if stream.codec_context is not None),
+            subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
+        )
+
+
+def is_variable(times: Sequence[int], tick_s: float, *, complete: bool) -> bool:
+    """Whether frames shown at `times` (any order, in ticks) come at an uneven rate.
+
+    Containers round times to their tick, so a difference of two ticks is still even. Unless the times are `complete`,
+    the last ones miss frames that are stored later, and do not count.
+    """
+    ordered = sorted(set(times))
+    if not complete:
+        ordered = ordered[:-_REORDER_FRAMES]
+    gaps = sorted(later - earlier for earlier, later in pairwise(ordered))
+    if len(gaps) < 2:
+        return False
+    spread, usual = gaps[-1] - gaps[0], gaps[len(gaps) // 2]
+    return spread > 2 and spread > 0.05 * usual and spread * tick_s > 0.001
+
+
+@dataclass
+class _Look:
+    """What the first packets of one stream showed; `complete` if there were no more."""
+
+    times: list[int] = field(default_factory=list)
+    frame: Any = None
+    complete: bool = False
+
+
+def _look(container: InputContainer) -> dict[int, _Look]:
+    streams = moving_pictures(container)
+    looks = {stream.index: _Look() for stream in streams}
+    if not streams:
+        return looks
+    packets = size_bytes = 0
+    try:
+        for packet in container.demux(*streams):
+            look = looks[packet.stream_index]
+            _note(look, packet)
+            packets, size_bytes = packets + 1, size_bytes + packet.size
+            if packets >= _LOOK_PACKETS * len(streams) or size_bytes >= _LOOK_BYTES:
+                return looks
+    except (av.error.InvalidDataError, av.error.EOFError):
+        return looks  # the file breaks off; what was seen before still describes it
+    for look in looks.values():
+        look.complete = True
+    return looks
+
+
+def _note(look: _Look, packet: Any) -> None:
+    time = packet.pts if packet.pts is not None else packet.dts  # AVI stores no presentation times
+    if packet.size and time is not None and not packet.is_discard:
+        look.times.append(time)
+    if look.frame is None:
+        try:
+            look.frame = next(iter(packet.decode()), None)
+        except av.error.InvalidDataError:
+            return  # a recording that starts between keyframes; a later packet will do
+
+
+def _video(path: Path, stream: Any, look: _Look) -> VideoStream:
+    context, frame = stream.codec_context, look.frame
+    if look.complete and not look.times:
+        raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: the video stream holds no frame")
+    if not (stream.width and stream.height and context.pix_fmt):
+        raise MediaError(
+            ErrorCode.MEDIA_CORRUPT, f"{path}: stream {stream.index} does not say how large its picture is"
+        )
+    transfer = _tag(TRANSFERS, context.color_trc, getattr(frame, "color_trc", 0))
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(0)
+    counted = len(look.times) if look.complete else None
+    full_range = "pc" if context.pix_fmt.startswith("yuvj") else None
+    return VideoStream(
+        index=stream.index,
+        codec=context.name,
+        width_px=stream.width,
+        height_px=stream.height,
+        pixel_format=context.pix_fmt,
+        bit_depth=max((component.bits for component in context.format.components), default=8),
+        frame_rate=f"{rate.numerator}/{rate.denominator}",
+        variable_frame_rate=is_variable(look.times, float(stream.time_base), complete=look.complete),
+        frame_count=stream.frames or counted,
+        duration_s=_seconds(stream.duration, stream.time_base),
+        bitrate_bps=context.bit_rate or None,
+        rotation_deg=-round(frame.rotation / 90) * 90 % 360 if frame is not None else 0,
+        sample_aspect_ratio=_ratio(stream.sample_aspect_ratio),
+        color_range=_tag(RANGES, context.color_range, getattr(frame, "color_range", 0)) or full_range,
+        color_matrix=_tag(MATRICES, context.colorspace, getattr(frame, "colorspace", 2)),
+        color_primaries=_tag(PRIMARIES, context.color_primaries, getattr(frame, "color_primaries", 2)),
+        color_transfer=transfer,
+        hdr=hdr_kind(transfer),
+        interlaced=bool(frame is not None and frame.interlaced_frame) or context.field_order not in _PROGRESSIVE,
+    )
+
+
+def _audio(stream: Any) -> AudioStream:
+    context = stream.codec_context
+    return AudioStream(
+        index=stream.index,
+        codec=context.name,
+        sample_rate_hz=context.sample_rate or 0,
+        channels=context.channels or 0,
+        language=_language(stream),
+        duration_s=_seconds(stream.duration, stream.time_base),
+        bitrate_bps=context.bit_rate or None,
+    )
+
+
+def _subtitle(stream: Any) -> SubtitleStream:
+    context = stream.codec_context
+    return SubtitleStream(
+        index=stream.index, codec=context.name if context is not None else "unknown", language=_language(stream)
+    )
+
+
+def _language(stream: Any) -> str | None:
+    return stream.language if stream.language != "und" else None
+
+
+def _seconds(ticks: int | None, tick_s: Fraction | None) -> float | None:
+    return float(ticks * tick_s) if ticks is not None and tick_s is not None else None
+
+
+def _tag(words: Any, *values: Any) -> str | None:
+    return next((words[int(value)] for value in values if int(value) in words), None)
+
+
+def _ratio(value: Fraction | None) -> str:
+    return f"{value.numerator}/{value.denominator}" if value else "1/1"
