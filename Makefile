@@ -34,8 +34,12 @@ $(BIN)/python:
 	@touch $@
 
 # Variables reach the recipe through the environment, so that any path is one word, with spaces and quotes in it.
+# Jobs of the demo are kept in its own folder, not among the user's.
 demo: .venv/local.stamp
-	@$(BIN)/python examples/demo/run.py "$$VIDEO" "$$OUT" --scale "$$SCALE"
+	@mkdir -p "$$OUT"
+	@name=$$(basename "$$VIDEO"); name=$${name%.*}-x$$SCALE; \
+	MEDIABROKER_DATA_DIR="$$OUT/jobs" $(BIN)/mediabroker upscale "$$VIDEO" "$$OUT/$$name.mp4" \
+		--scale "$$SCALE" --overwrite --compare "$$OUT/$$name.html"
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
@@ -57,7 +61,7 @@ dist: .venv/dev.stamp
 	@rm -rf build/dist build/installed
 	$(BIN)/hatchling build -d build/dist
 	@$(PIP) install --no-deps --no-index --target build/installed build/dist/*.whl
-	PYTHONPATH=build/installed $(BIN)/python -P -m mediabroker --version
+	cd build && PYTHONPATH=installed ../$(BIN)/python -m mediabroker --version
 
 bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
