@@ -46,8 +46,7 @@ class MediaURI(str):
         text = str(value)
         if not text.strip():
             raise InvalidJobError("a media URI is empty; give a path, s3://, oss://, file:// or https:// URI")
-        if match := _CONTROL.search(text):
-            raise InvalidJobError(f"media URI {text!r} contains the control character {match.group()!r}")
+        _refuse_control_characters(text)
         scheme, separator, rest = text.partition("://")
         if not separator:
             return cls._from_path(text)
@@ -61,6 +60,7 @@ class MediaURI(str):
 
     @classmethod
     def _make(cls, text: str, scheme: Any, bucket: str, key: str, region: str | None = None) -> MediaURI:
+        _refuse_control_characters(key)  # again: percent signs may have hidden one
         uri = str.__new__(cls, text)
         uri.scheme, uri.bucket, uri.key, uri.region = scheme, bucket, key, region
         return uri
@@ -69,7 +69,8 @@ class MediaURI(str):
     def _from_path(cls, text: str) -> MediaURI:
         # A trailing slash means "folder" to some kinds; abspath would drop it.
         folder = "/" if text.endswith("/") and text != "/" else ""
-        path = posixpath.normpath(str(Path(text).expanduser().absolute())) + folder
+        # As text, because a Path forgets the "./" that keeps a name which begins with "~" a name.
+        path = posixpath.normpath(Path(posixpath.expanduser(text)).absolute()) + folder
         return cls._make("file://" + quote(path), "file", "", path)
 
     @classmethod
@@ -87,7 +88,11 @@ class MediaURI(str):
 
     @classmethod
     def _from_https(cls, text: str) -> MediaURI:
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError as error:
+            raise InvalidJobError(f"media URI {_masked(text)!r}: {error}") from error
         if not parts.hostname:
             raise InvalidJobError(f"media URI {text!r} has no host")
         if parts.username or parts.password:
@@ -124,6 +129,11 @@ class MediaURI(str):
         return core_schema.no_info_plain_validator_function(
             parse, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="always")
         )
+
+
+def _refuse_control_characters(text: str) -> None:
+    if match := _CONTROL.search(text):
+        raise InvalidJobError(f"media URI {text!r} contains the control character {match.group()!r}")
 
 
 def _local_part(text: str, rest: str) -> str:

@@ -1,8 +1,10 @@
 """Drives a provider's flows without a broker: performs, plans or replays each call, and keeps a record of all of them.
 
-driver = Driver(provider)
-submitted = driver.run(provider.submit(spec, None, new_context(spec)))
-assert [call.operation for call in driver.calls("create")] == ["SubmitJob"]
+    driver = Driver(provider)
+    submitted = driver.run(provider.submit(spec, None, new_context(spec)))
+    assert [call.operation for call in driver.calls("create")] == ["SubmitJob"]
+
+The broker does more (journal, lease, settling); what a flow gets to see is the same.
 """
 
 from __future__ import annotations
