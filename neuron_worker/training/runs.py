@@ -1,0 +1,58 @@
+"""The `train` command: pool, loop, weights and record in one folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from neuron_worker.training.dataset import Mixture, build_pool
+from neuron_worker.training.record import Stage, TrainingRecord, machine_kind
+from neuron_worker.training.train import Settings, train
+
+__all__ = ["run_training"]
+
+_RESAMPLED_SHARE = 0.1
+
+
+def run_training(options: argparse.Namespace) -> Path:
+    """Train as the options say; return the path of the weights (the record lies beside them)."""
+    settings = Settings(
+        model=options.model,
+        scale=options.scale,
+        minutes=options.minutes,
+        steps=options.steps,
+        seed=options.seed,
+        device=options.device,
+        threads=options.threads,
+        learning_rate=options.learning_rate,
+        mixture=Mixture(options.clean_share, _RESAMPLED_SHARE, options.batch_size, options.patch),
+        start_from=options.init,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    weights: Path = options.out / f"{options.model}-x{options.scale}.safetensors"
+    pool = build_pool(options.images, options.scale, options.seed, options.clips)
+    outcome = train(settings, pool, weights)
+    save_file(outcome.network.state_dict(), weights)
+    earlier = TrainingRecord.beside(options.init) if options.init else None
+    stage = Stage(
+        command=_command(options),
+        data=options.data_note or options.images.name,
+        machine=machine_kind(options.device, options.threads),
+        steps=outcome.steps,
+        seconds=round(outcome.seconds, 1),
+    )
+    stages = [*(earlier.stages if earlier else []), stage]
+    TrainingRecord(options.model, options.scale, stages).write_beside(weights)
+    return weights
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command line without this machine's folders."""
+    command = f"train --images DIR --out DIR --model {options.model} --scale {options.scale}"
+    if options.init:
+        command += f" --init {options.init.name}"
+    command += f" --minutes {options.minutes:g} --seed {options.seed}"
+    command += f" --batch-size {options.batch_size} --patch {options.patch} --learning-rate {options.learning_rate:g}"
+    return command + f" --clips {options.clips} --clean-share {options.clean_share:g}"

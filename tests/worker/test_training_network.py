@@ -1,0 +1,130 @@
+"""The network, its optimiser, and the ONNX graphs that stand for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from neuron_worker.training.export import golden_tile  # noqa: E402
+from neuron_worker.training.graph import (  # noqa: E402
+    INPUT,
+    OUTPUT,
+    Layer,
+    build_bytes_graph,
+    build_deep_graph,
+    build_int8_graph,
+)
+from neuron_worker.training.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network, grow  # noqa: E402
+from neuron_worker.training.optimiser import Muon, orthogonal  # noqa: E402
+from neuron_worker.training.quantise import calibrate  # noqa: E402
+from neuron_worker.training.session import LumaModel, _session  # noqa: E402
+
+SMALL = Architecture(features=8, body_layers=2)
+
+
+def lively(architecture: Architecture, scale: int, seed: int = 0) -> LumaUpscaler:
+    """A network whose last layer is not zero, so that every layer shows in the output."""
+    torch.manual_seed(seed)
+    network = LumaUpscaler(architecture, scale)
+    torch.nn.init.normal_(network.tail.weight, std=0.02)
+    for name, value in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(value, std=0.02)
+    return network.eval()
+
+
+def layers_of(network: LumaUpscaler) -> list[Layer]:
+    convolutions = [network.head, *network.body, network.tail]
+    return [Layer(one.weight.detach().numpy(), one.bias.detach().numpy()) for one in convolutions]
+
+
+def run_torch(network: LumaUpscaler, luma: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return network(torch.from_numpy(luma[None, None].astype(np.float32))).numpy()[0, 0]
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_untrained_network_enlarges_by_nearest_neighbour(scale: int) -> None:
+    luma = np.random.default_rng(0).random((6, 8), dtype=np.float32)
+    enlarged = run_torch(build_network("fast", scale), luma)
+    assert np.array_equal(enlarged, luma.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_graphs_compute_what_the_network_computes(scale: int) -> None:
+    network = lively(SMALL, scale)
+    tile = golden_tile()
+    exact = run_torch(network, tile / 255)
+    layers = layers_of(network)
+    wanted = np.clip(np.rint(exact * 255), 0, 255)
+    assert np.abs(LumaModel(build_bytes_graph(layers, scale))(tile) - wanted).max() <= 1
+    deep = _session(build_deep_graph(layers, scale)).run([OUTPUT], {INPUT: (tile[None, None] / 255).astype(np.float32)})
+    assert np.abs(deep[0][0, 0] - exact).max() < 1e-5
+
+
+def test_int8_graph_stays_close_to_the_exact_one() -> None:
+    layers = layers_of(lively(SMALL, 2))
+    tile = golden_tile()
+    exact = LumaModel(build_bytes_graph(layers, 2))(tile).astype(float)
+    int8 = LumaModel(build_int8_graph(layers, 2, calibrate(layers, 2, [tile])))(tile)
+    assert np.abs(exact - int8).mean() < 1.5
+
+
+def test_odd_sizes_are_padded_and_cut() -> None:
+    model = LumaModel(build_bytes_graph(layers_of(lively(SMALL, 2)), 2))
+    assert model(golden_tile()[:33, :17]).shape == (66, 34)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, ARCHITECTURES["fast"]])
+def test_receptive_radius_is_what_the_gradient_sees(architecture: Architecture) -> None:
+    network = lively(architecture, 2)
+    # Every ReLU must let something through, or the gradient would miss paths that other inputs use.
+    for value in network.parameters():
+        value.data.abs_()
+    luma = torch.rand(1, 1, 80, 80, requires_grad=True)
+    network(luma)[0, 0, 80:84, 80:84].sum().backward()
+    rows = torch.nonzero(luma.grad[0, 0].sum(dim=1)).ravel()
+    reach = max(40 - int(rows.min()), int(rows.max()) - 41)
+    assert architecture.receptive_radius_px - 1 <= reach <= architecture.receptive_radius_px
+
+
+def test_grown_network_starts_as_the_small_one() -> None:
+    small = lively(SMALL, 2)
+    large = LumaUpscaler(Architecture(features=12, body_layers=4), 2)
+    grow(small.state_dict(), large)
+    luma = np.random.default_rng(1).random((16, 16), dtype=np.float32)
+    assert run_torch(large, luma) == pytest.approx(run_torch(small, luma), abs=1e-5)
+
+
+def test_growing_to_another_scale_keeps_the_body() -> None:
+    small, large = lively(SMALL, 2), LumaUpscaler(SMALL, 4)
+    grow(small.state_dict(), large)
+    assert torch.equal(large.body[1].weight, small.body[1].weight)
+    assert not large.tail.weight.any()
+
+
+@pytest.mark.parametrize("shape", [(8, 36), (36, 8), (16, 16)])
+def test_orthogonal_brings_every_singular_value_near_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    assert float(values.min()) > 0.3
+    assert float(values.max()) < 1.3
+
+
+def test_muon_fits_a_linear_map_and_its_offset() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Conv2d(2, 3, 3, padding=1)
+    target = torch.nn.Conv2d(2, 3, 3, padding=1)
+    optimiser = Muon(model.parameters())
+    inputs = torch.randn(8, 2, 6, 6)
+    losses = []
+    for step in range(120):
+        loss = (model(inputs) - target(inputs).detach()).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step(0.05 * (1 - step / 120))
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.02 * losses[0]
