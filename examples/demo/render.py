@@ -62,7 +62,7 @@ def main(target: Path) -> None:
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         _write_sound(container, sound, _chord(len(frames) / FPS))
-    print(f"{target}: {len(frames)} frames, {target.stat().st_size / 1000:.0f} kB")
+    sys.stdout.write(f"{target}: {len(frames)} frames, {target.stat().st_size / 1000:.0f} kB\n")
 
 
 def _film() -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
