@@ -10,10 +10,10 @@ Every event has a stable `id` (the same when it is offered again) and a `sequenc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, SerializeAsAny, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, SerializeAsAny, TypeAdapter
 
 from mediabroker.errors import JobError
 from mediabroker.jobs import result_type_of
@@ -35,13 +35,17 @@ __all__ = [
 ]
 
 
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(timezone.utc)
+
+
 class _Event(Value, frozen=True):
     """What every event carries. `occurred_at` is aware UTC; `raw` is the vendor's own payload."""
 
     id: str
     ref: JobRef
     sequence: int = Field(ge=1)
-    occurred_at: datetime
+    occurred_at: Annotated[AwareDatetime, AfterValidator(_utc)]
     provider: str | None = None
     attempt: int | None = None
     user_data: JsonValue = None

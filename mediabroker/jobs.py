@@ -28,6 +28,7 @@ __all__ = [
     "Transcode",
     "VideoEncoder",
     "build_spec",
+    "is_known_kind",
     "result_type_of",
 ]
 
@@ -112,6 +113,11 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
         return cls.model_validate(dict(fields))
     except ValidationError as error:
         raise InvalidJobError(_readable(error)) from error
+
+
+def is_known_kind(kind: str) -> bool:
+    """Whether this process has defined a spec of that kind."""
+    return kind in _KINDS
 
 
 def result_type_of(kind: str) -> type[JobResult]:

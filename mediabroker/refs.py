@@ -71,6 +71,7 @@ class MediaURI(str):
         folder = "/" if text.endswith("/") and text != "/" else ""
         # As text, because a Path forgets the "./" that keeps a name which begins with "~" a name.
         path = posixpath.normpath(Path(posixpath.expanduser(text)).absolute()) + folder
+        path = "/" + path.lstrip("/")  # POSIX lets two leading slashes stand, and one file would have two names
         return cls._make("file://" + quote(path), "file", "", path)
 
     @classmethod

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -139,6 +139,8 @@ class Capabilities(Value, frozen=True):
     poll_interval_s: float = 5.0
     """How often a waiting client asks at most, in seconds."""
     query_batch: int = 100
+    lost_after_s: float = 3600.0
+    """How long a job must stay unknown to the vendor, in two answers at least, before it counts as lost."""
     """Members in one `query` call at most."""
     flow_version: int = 1
     limits: Mapping[str, str] = {}
@@ -237,21 +239,15 @@ class ObjectStat:
 class ObjectStore(Protocol):
     """Objects of one URI scheme. Names are never half-written: an object appears whole or not at all."""
 
-    scheme: Scheme
-
     def stat(self, uri: MediaURI) -> ObjectStat | None:
         """The object, or None where there is none."""
         ...
 
-    def check_writable(self, uri: MediaURI) -> None:
-        """Refuse early what `write` would refuse for lack of a folder, a bucket or a permission."""
-        ...
-
-    def read(self, uri: MediaURI, *, start: int = 0) -> Generator[bytes, None, None]:
+    def read(self, uri: MediaURI, *, start: int = 0) -> Iterator[bytes]:
         """The object's bytes from `start` on, in chunks of at most a few MiB."""
         ...
 
-    def write(self, uri: MediaURI, chunks: Generator[bytes, None, None], *, overwrite: bool = False) -> ObjectStat:
+    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
         """Store the chunks as one object; `MediaError(OUTPUT_EXISTS)` when it is there and `overwrite` is not set."""
         ...
 
@@ -304,6 +300,10 @@ class Provider(ABC):
     @abstractmethod
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         """Ask the vendor to stop; also of a half-submitted attempt."""
+
+    def forget(self, members: Sequence[Member]) -> Flow[None]:  # noqa: ARG002  a hook
+        """Remove what the provider keeps of finished jobs; the broker calls it when it prunes them."""
+        yield from ()
 
     def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
         """The replies that the `create` would have had, found by its token, the earliest first.

@@ -1,0 +1,212 @@
+"""The same broker for asyncio: `Broker`'s methods in a small private thread pool. No second logic, no thread at import.
+
+Waiting for a job occupies no thread: the watcher completes a future, and asyncio awaits it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ALL_COMPLETED, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typing_extensions import ParamSpec, Self, TypeVar
+
+from mediabroker.broker.broker import Broker, ReturnWhen
+from mediabroker.broker.job import Job, JobView
+from mediabroker.broker.plan import Plan
+from mediabroker.broker.prune import PruneReport
+from mediabroker.clock import Clock
+from mediabroker.config import BrokerSettings, load_settings
+from mediabroker.errors import JobFailedError
+from mediabroker.events import JobEvent
+from mediabroker.jobs import JobSpec
+from mediabroker.refs import JobRef
+from mediabroker.results import JobResult
+from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
+from mediabroker.states import JobState
+
+__all__ = ["AsyncBroker", "AsyncJob", "AsyncWaited"]
+
+_THREADS = 8
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=JobResult)
+R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
+
+
+class AsyncJob(JobView[R_co]):
+    """The handle of a job for asyncio; see `Job` for each promise."""
+
+    def __init__(self, broker: AsyncBroker, job: Job[R_co]) -> None:
+        super().__init__(job.broker, job.record)
+        self._job = job
+        self._owner = broker
+
+    async def done(self) -> bool:
+        return await self._call(self._job.done)
+
+    async def cancelled(self) -> bool:
+        return await self._call(self._job.cancelled)
+
+    async def refresh(self) -> Self:
+        await self._call(self._job.refresh)
+        return self
+
+    async def wait(self, timeout: float | None = None) -> Self:
+        if not await self.done():
+            future = asyncio.wrap_future(self.broker.future(self.id))
+            try:
+                self.record = await asyncio.wait_for(future, timeout)
+            except asyncio.TimeoutError:
+                raise TimeoutError(f"job {self.id} has not ended within {timeout:g} s; it goes on") from None
+        return self
+
+    async def result(self, timeout: float | None = None) -> R_co:
+        await self.wait(timeout)
+        return self._outcome()
+
+    async def exception(self, timeout: float | None = None) -> JobFailedError | None:
+        await self.wait(timeout)
+        return self._failure()
+
+    async def cancel(self) -> CancelOutcome:
+        return await self._call(self._job.cancel)
+
+    async def events(self, *, follow: bool = True) -> AsyncIterator[JobEvent]:
+        iterator = self._job.events(follow=follow)
+        while (event := await self._owner.in_thread(next, iterator, None)) is not None:
+            yield event
+
+    async def _call(self, method: Callable[[], T]) -> T:
+        try:
+            return await self._owner.in_thread(method)
+        finally:
+            self.record = self._job.record
+
+
+class AsyncWaited(NamedTuple):
+    """Which jobs have ended and which go on."""
+
+    done: list[AsyncJob[Any]]
+    not_done: list[AsyncJob[Any]]
+
+
+class AsyncBroker:
+    """`Broker` for asyncio: the same names, awaited; only `close` is called `aclose`. See `Broker` for each promise."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings | None = None,
+        *,
+        providers: Mapping[str, Provider] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._broker = Broker(settings, providers=providers, clock=clock)
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="mediabroker-async")
+
+    @classmethod
+    def from_config(cls, path: Path | str | None = None) -> Self:
+        return cls(load_settings(path))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self.in_thread(self._broker.close)
+        self._pool.shutdown(wait=False)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        return self._broker.providers
+
+    async def submit(
+        self,
+        spec: JobSpec[R],
+        *,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+        idempotency_key: str | None = None,
+    ) -> AsyncJob[R]:
+        job = await self.in_thread(
+            self._broker.submit, spec, provider=provider, options=options, idempotency_key=idempotency_key
+        )
+        return AsyncJob(self, job)
+
+    async def run(
+        self,
+        spec: JobSpec[R],
+        *,
+        timeout: float | None = None,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+        idempotency_key: str | None = None,
+    ) -> R:
+        job = await self.submit(spec, provider=provider, options=options, idempotency_key=idempotency_key)
+        return await job.result(timeout)
+
+    async def plan(
+        self,
+        spec: JobSpec[Any],
+        *,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+    ) -> Plan:
+        return await self.in_thread(self._broker.plan, spec, provider=provider, options=options)
+
+    async def get(self, ref: JobRef | str) -> AsyncJob[Any]:
+        return AsyncJob(self, await self.in_thread(self._broker.get, ref))
+
+    async def list(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        provider: str | None = None,
+        label: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[AsyncJob[Any]]:
+        found = await self.in_thread(
+            self._broker.list, state=state, kind=kind, provider=provider, label=label, limit=limit
+        )
+        for job in found:
+            yield AsyncJob(self, job)
+
+    async def wait(
+        self,
+        waited_for: Iterable[AsyncJob[Any]],
+        *,
+        timeout: float | None = None,
+        return_when: ReturnWhen = ALL_COMPLETED,
+    ) -> AsyncWaited:
+        listed = {job.id: job for job in waited_for}
+        pending = {job_id: job for job_id, job in listed.items() if not await job.done()}
+        futures = [asyncio.wrap_future(self._broker.future(job_id)) for job_id in pending]
+        if futures and not (return_when != ALL_COMPLETED and len(pending) < len(listed)):
+            await asyncio.wait(futures, timeout=timeout, return_when=return_when)
+        for future in futures:
+            future.cancel()
+        done = [job for job in listed.values() if await job.done()]
+        return AsyncWaited(done, [job for job in listed.values() if job not in done])
+
+    async def cancel(self, job: AsyncJob[Any] | JobRef | str) -> CancelOutcome:
+        return await self.in_thread(self._broker.cancel, job.id if isinstance(job, AsyncJob) else job)
+
+    async def reconcile(self) -> None:
+        await self.in_thread(self._broker.reconcile)
+
+    async def prune(self, older_than: timedelta) -> PruneReport:
+        return await self.in_thread(self._broker.prune, older_than)
+
+    async def in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking method in the pool, with the caller's context variables."""
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: context.run(method, *args, **kwargs))

@@ -1,0 +1,254 @@
+"""`Broker`: submit, follow, wait for, cancel, plan and prune jobs, on whatever provider runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ALL_COMPLETED, Future
+from concurrent.futures import wait as wait_futures
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from typing_extensions import Self, TypeVar
+
+from mediabroker.broker import prune as pruning
+from mediabroker.broker import submit as submission
+from mediabroker.broker.adopt import adopt
+from mediabroker.broker.cancel import cancel
+from mediabroker.broker.core import Core, Fleet
+from mediabroker.broker.job import Job
+from mediabroker.broker.plan import Plan, plan
+from mediabroker.broker.poll import poll
+from mediabroker.broker.route import choose
+from mediabroker.broker.watch import Watcher
+from mediabroker.clock import Clock, SystemClock
+from mediabroker.config import BrokerSettings, load_settings
+from mediabroker.errors import JobNotFoundError, MediaBrokerError
+from mediabroker.events import JobEvent
+from mediabroker.jobs import JobSpec
+from mediabroker.refs import JobRef
+from mediabroker.results import JobResult
+from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
+from mediabroker.states import JobState
+from mediabroker.store import events, jobs, open_store
+from mediabroker.store.records import JobRecord
+
+__all__ = ["Broker", "Waited"]
+
+R = TypeVar("R", bound=JobResult)
+
+ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED"]
+
+
+class Waited(NamedTuple):
+    """Which jobs have ended and which go on."""
+
+    done: list[Job[Any]]
+    not_done: list[Job[Any]]
+
+
+class Broker:
+    """The one door to all providers. Thread-safe; the state is in the store, so any number of processes may share one.
+
+    With no arguments it needs no account, no server and no file: the local provider, and SQLite in the user's data
+    folder.
+
+    Args:
+        settings: what `load_settings` gives; default: the environment alone.
+        providers: ready instances by name, instead of those that the settings name.
+        clock: for tests.
+
+    Raises:
+        ConfigurationError: a wrong setting.
+        StoreError: the store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings | None = None,
+        *,
+        providers: Mapping[str, Provider] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings = settings or load_settings()
+        self.core = Core(
+            store=open_store(settings.store, busy_timeout_s=settings.busy_timeout_s),
+            fleet=Fleet(settings, providers),
+            clock=clock or SystemClock(),
+            settings=settings,
+        )
+        self._watcher = Watcher(self.core)
+
+    @classmethod
+    def from_config(cls, path: Path | str | None = None) -> Self:
+        """The broker that `mediabroker.toml` describes; see `mediabroker.config` for where it is looked for."""
+        return cls(load_settings(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop watching and let go of the store and the transports. Jobs go on."""
+        self._watcher.close()
+        self.core.fleet.close()
+        self.core.store.close()
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The configured instances by name."""
+        return self.core.fleet
+
+    def submit(
+        self,
+        spec: JobSpec[R],
+        *,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+        idempotency_key: str | None = None,
+    ) -> Job[R]:
+        """Start a job, exactly once in effect, also when this process dies at any moment.
+
+        The same key with the same request gives the same job, from any process. A refusal by the provider is a job that
+        has FAILED; an outcome that nobody knows yet is a job in SUBMITTING with a `hold_reason`.
+
+        Args:
+            provider: an instance's name, or several in order of preference; default: all, in configured order.
+            options: typed options of providers in play.
+            idempotency_key: 1 to 256 printable characters; kept for 30 days after the job has ended.
+
+        Raises:
+            UnsupportedError: nobody can express the request. Nothing was stored or sent.
+            IdempotencyConflictError: the key belongs to another request. Nothing was sent.
+        """
+        chosen = choose(self.core.fleet, spec, among=provider, options=options).provider
+        job_id = submission.commit_intent(self.core, spec, chosen, options, idempotency_key)
+        submission.go_on(self.core, job_id)
+        return Job(self, self._record(job_id))
+
+    def run(
+        self,
+        spec: JobSpec[R],
+        *,
+        timeout: float | None = None,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+        idempotency_key: str | None = None,
+    ) -> R:
+        """Submit and wait: `submit(...).result(timeout)`."""
+        job = self.submit(spec, provider=provider, options=options, idempotency_key=idempotency_key)
+        return job.result(timeout)
+
+    def plan(
+        self,
+        spec: JobSpec[Any],
+        *,
+        provider: str | Sequence[str] | None = None,
+        options: Sequence[ProviderOptions] = (),
+    ) -> Plan:
+        """What `submit` would do: the choice, the rejections, and the literal calls. Nothing is stored or started."""
+        return plan(self.core, spec, among=provider, options=options)
+
+    def get(self, ref: JobRef | str) -> Job[Any]:
+        """The job with that id or reference, as the store knows it.
+
+        A full reference also finds a job that this store has never seen: the provider is asked for it.
+
+        Raises:
+            JobNotFoundError: neither the store nor the provider knows it.
+        """
+        parsed = JobRef.parse(ref) if isinstance(ref, str) and ref.startswith("job:") else ref
+        job_id = parsed.job_id if isinstance(parsed, JobRef) else parsed
+        try:
+            return Job(self, self._record(job_id))
+        except JobNotFoundError:
+            if not isinstance(parsed, JobRef):
+                raise
+        adopt(self.core, parsed)
+        return Job(self, self._record(job_id))
+
+    def list(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        provider: str | None = None,
+        label: tuple[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job[Any]]:
+        """The jobs of the store that match all that is given, newest first."""
+        with self.core.store.read() as tx:
+            found = list(jobs.search(tx, state=state, kind=kind, provider=provider, label=label, limit=limit))
+        return (Job(self, record) for record in found)
+
+    def wait(
+        self, waited_for: Iterable[Job[Any]], *, timeout: float | None = None, return_when: ReturnWhen = ALL_COMPLETED
+    ) -> Waited:
+        """Wait for many jobs at once, as `concurrent.futures.wait` does: a timeout is no error here."""
+        listed = {job.id: job for job in waited_for}
+        futures = {self.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
+        if not (return_when != ALL_COMPLETED and len(futures) < len(listed)):
+            wait_futures(futures, timeout, return_when)
+        for future in futures:
+            future.cancel()
+        done = [job for job in listed.values() if job.done()]
+        return Waited(done, [job for job in listed.values() if job not in done])
+
+    def cancel(self, job: Job[Any] | JobRef | str) -> CancelOutcome:
+        """Ask the provider to stop a job; see `CancelOutcome` for what it may come to."""
+        job_id = job.id if isinstance(job, Job) else self.get(job).id
+        return cancel(self.core, job_id)
+
+    def reconcile(self) -> None:
+        """Bring every live job up to date once, and pick up what a crashed process has left. Safe to run from cron.
+
+        Raises:
+            ProviderError: a provider could not be asked; the others were.
+        """
+        errors = self.poll()
+        if errors:
+            raise errors[0]
+
+    def prune(self, older_than: timedelta) -> pruning.PruneReport:
+        """Remove jobs that ended longer ago than `older_than`, and what their providers keep of them.
+
+        A live job is never removed, nor one whose idempotency key must still be honoured.
+        """
+        return pruning.prune(self.core, older_than)
+
+    def poll(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
+        """One pass over the live jobs of `ids`, or all; the errors met."""
+        return poll(self.core, ids)
+
+    def future(self, job_id: str) -> Future[JobRecord]:
+        """Done when the job has ended; cancel it to stop waiting. Occupies no thread."""
+        return self._watcher.future(job_id)
+
+    def job_events(self, job_id: str, *, follow: bool) -> Iterator[JobEvent]:
+        """See `Job.events`."""
+        if not follow:
+            yield from self._events_after(job_id, 0)
+            return
+        sequence = 0
+        with self._watcher.following(job_id):
+            while True:
+                ended = self._record(job_id).state.is_terminal
+                for event in self._events_after(job_id, sequence):
+                    sequence = event.sequence
+                    yield event
+                if ended:
+                    return
+                self._watcher.wait_for_pass()
+
+    def _events_after(self, job_id: str, sequence: int) -> Sequence[JobEvent]:
+        with self.core.store.read() as tx:
+            return events.events_after(tx, job_id, sequence)
+
+    def _record(self, job_id: str) -> JobRecord:
+        with self.core.store.read() as tx:
+            record = jobs.by_id(tx, job_id)
+        if record is None:
+            raise JobNotFoundError(f"no job {job_id!r} in {self.core.store.url}")
+        return record

@@ -1,0 +1,119 @@
+"""What every part of the broker works with: store, clock, settings, and the providers with their transports."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Lock
+from typing import Any, TypeVar
+
+from mediabroker.broker.retry import with_retries
+from mediabroker.clock import Clock
+from mediabroker.config import BrokerSettings
+from mediabroker.errors import ConfigurationError
+from mediabroker.registry import create_provider
+from mediabroker.spi import Call, Flow, Provider, Reply, Transport
+from mediabroker.store import Store
+
+__all__ = ["Core", "Fleet", "new_job_id", "token_for"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Fleet(Mapping[str, Provider]):
+    """The configured provider instances by name, each made when it is first asked for, and their transports."""
+
+    def __init__(self, settings: BrokerSettings, ready: Mapping[str, Provider] | None = None) -> None:
+        self._settings = settings
+        self._names = list(ready if ready is not None else settings.providers)
+        self._providers: dict[str, Provider] = dict(ready or {})
+        self._transports: dict[tuple[str, str], Transport] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, name: str) -> Provider:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._lock:
+            if name not in self._providers:
+                configured = self._settings.providers[name]
+                self._providers[name] = create_provider(name, configured.type, configured.own)
+            return self._providers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def named(self, name: str) -> Provider:
+        """The instance, or an error that lists the configured ones."""
+        try:
+            return self[name]
+        except KeyError:
+            configured = ", ".join(self._names) or "none"
+            raise ConfigurationError(f"no provider instance {name!r} is configured; there are: {configured}") from None
+
+    def transport(self, name: str, service: str) -> Transport:
+        provider = self.named(name)
+        with self._lock:
+            if (name, service) not in self._transports:
+                self._transports[name, service] = provider.connect(service)
+            return self._transports[name, service]
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+
+
+@dataclass(frozen=True)
+class Core:
+    """The broker's parts; `owner` names this process in leases."""
+
+    store: Store
+    fleet: Fleet
+    clock: Clock
+    settings: BrokerSettings
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_s)
+
+    def converse(self, provider: str, flow: Flow[T]) -> T:
+        """Drive a flow that creates nothing: every call is performed, reads are retried."""
+        reply: Reply | None = None
+        while True:
+            try:
+                call = flow.send(reply)  # type: ignore[arg-type]  # a generator starts with None
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            reply = self.perform(provider, call)
+
+    def perform(self, provider: str, call: Call[Any]) -> Reply:
+        """One call on the wire; refused reads and cancels are retried, a `create` never without its journal."""
+        transport = self.fleet.transport(provider, call.service)
+        _log.debug("call", extra={"provider": provider, "operation": call.operation, "effect": call.effect})
+        return with_retries(lambda: transport.perform(call))
+
+
+def new_job_id() -> str:
+    """128 random bits in lower-case base32: fit for names at every vendor."""
+    return _base32(secrets.token_bytes(16))
+
+
+def token_for(job_id: str, attempt: int) -> str:
+    """The attempt's token: the same after every crash, unlike any other."""
+    return _base32(hashlib.sha256(f"{job_id}/{attempt}".encode()).digest()[:16])
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()

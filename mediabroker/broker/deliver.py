@@ -1,0 +1,68 @@
+"""The last step: the vendor says "done", and the broker looks whether the bytes are where they were asked for."""
+
+from __future__ import annotations
+
+from mediabroker.broker.core import Core
+from mediabroker.broker.tell import end
+from mediabroker.errors import ErrorCode, JobError, UnsupportedError
+from mediabroker.jobs import result_type_of
+from mediabroker.results import JobResult, Output
+from mediabroker.states import JobState
+from mediabroker.storage import store_for
+from mediabroker.store import attempts, jobs
+from mediabroker.store.records import AttemptRecord, JobRecord
+
+__all__ = ["deliver"]
+
+
+def deliver(core: Core, job_id: str) -> None:
+    """Verify the outputs under the attempt's lease and end the job; nothing if another process is at it."""
+    with core.store.write() as tx:
+        job = jobs.by_id(tx, job_id)
+        if job is None or job.state is not JobState.RUNNING:
+            return
+        attempt = attempts.take_lease(
+            tx, attempts.latest(tx, job_id), core.owner, now=core.clock.now(), lease_s=core.settings.lease_s
+        )
+    if attempt is None:
+        return
+    try:
+        result, missing = _inspect(job, attempt)
+    except UnsupportedError as error:
+        _hold(core, job, attempt, str(error))
+        return
+    with core.store.write() as tx:
+        if not attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            return
+        if missing is None:
+            end(tx, core, job, attempt, JobState.SUCCEEDED, result=result)
+        else:
+            end(tx, core, job, attempt, JobState.FAILED, error=missing, result=result)
+
+
+def _inspect(job: JobRecord, attempt: AttemptRecord) -> tuple[JobResult, JobError | None]:
+    """The result with what was really found, and an error that names the first output that is not as announced."""
+    result = result_type_of(job.kind).model_validate(attempt.result or {})
+    announced = result.outputs or _asked_for(job)
+    found, missing = [], None
+    for output in announced:
+        stat = store_for(output.uri).stat(output.uri)
+        if stat is not None and stat.size_bytes > 0 and output.size_bytes in (None, stat.size_bytes):
+            found.append(output.model_copy(update={"size_bytes": stat.size_bytes}))
+        elif missing is None:
+            seen = "is not there" if stat is None else f"has {stat.size_bytes} bytes, announced {output.size_bytes}"
+            missing = JobError.of(
+                ErrorCode.OUTPUT_MISSING, f"{attempt.provider} reported success, but {output.uri} {seen}"
+            )
+    return result.model_copy(update={"outputs": tuple(found)}), missing
+
+
+def _asked_for(job: JobRecord) -> tuple[Output, ...]:
+    """What to look for when the vendor names no files: the output that the job asked for."""
+    return (Output(uri=job.spec.output),) if job.spec and job.spec.output else ()
+
+
+def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
+    with core.store.write() as tx:
+        attempts.release(tx, attempt)
+        jobs.update_job(tx, job.id, hold_reason=reason)

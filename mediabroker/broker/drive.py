@@ -1,0 +1,212 @@
+"""Drives a provider's submit flow over the call journal.
+
+Every call is written down before it is sent and every reply, refusals too, before the flow sees it. After a crash the
+same generator runs again: journalled replies are fed back, and only the first call without a certain answer touches the
+wire.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from datetime import timedelta
+from typing import Any
+
+from mediabroker.broker.core import Core
+from mediabroker.broker.route import options_for
+from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
+from mediabroker.spi import Call, Member, Provider, ProviderOptions, Reply, SubmitContext, Submitted
+from mediabroker.store import jobs as job_rows
+from mediabroker.store import journal
+from mediabroker.store.records import AttemptRecord, CallRecord, JobRecord
+
+__all__ = ["CancelRequestedError", "HoldError", "drive", "stored_options"]
+
+_log = logging.getLogger(__name__)
+
+
+class HoldError(MediaBrokerError):
+    """The attempt cannot go on by itself now; its text becomes the job's `hold_reason`."""
+
+
+class CancelRequestedError(ProviderError):
+    """Thrown into a flow in the place of a `create` that a cancel has made pointless: nothing was sent."""
+
+
+def drive(core: Core, job: JobRecord, attempt: AttemptRecord) -> Submitted:
+    """Run the attempt's submit flow to its end. The caller holds the lease that `attempt` was read with.
+
+    Raises:
+        HoldError: an outcome is unknown and cannot be settled yet, or the flow differs from its journal.
+        ProviderError: the vendor refused, and the flow did not mend it.
+        LeaseLostError: another process drives the attempt now.
+    """
+    conversation = _Conversation(core, job, attempt)
+    flow = conversation.flow()
+    reply: Reply | None = None
+    refusal: ProviderError | None = None
+    for ordinal in itertools.count():
+        try:
+            call = flow.throw(refusal) if refusal else flow.send(reply)
+        except StopIteration as end:
+            submitted: Submitted = end.value
+            return submitted
+        reply, refusal = None, None
+        try:
+            reply = conversation.answer(ordinal, call)
+        except ProviderError as error:
+            refusal = error
+    raise AssertionError("a flow ends by returning")
+
+
+def stored_options(provider: Provider, job: JobRecord) -> ProviderOptions | None:
+    """The options as they were given at submit."""
+    cls = provider.capabilities().options
+    if cls is None:
+        return None
+    given = [cls.model_validate(each["values"]) for each in job.options if each["provider"] == provider.type]
+    return options_for(provider, given)
+
+
+class _Conversation:
+    """One run of an attempt's flow: knows the journal, sends what is not yet in it."""
+
+    def __init__(self, core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+        self._core = core
+        self._job = job
+        self._attempt = attempt
+        self._provider = core.fleet.named(attempt.provider)
+        with core.store.read() as tx:
+            self._journal = journal.entries(tx, attempt)
+
+    def flow(self) -> Any:
+        spec = self._job.spec
+        if spec is None:
+            raise HoldError(f"no class for kind {self._job.kind!r} is defined in this process")
+        if self._attempt.flow_version != self._provider.capabilities().flow_version:
+            raise HoldError(
+                f"{self._provider.name} was at flow version {self._attempt.flow_version} when this attempt began and "
+                f"is at {self._provider.capabilities().flow_version} now; finish it with the release that began it"
+            )
+        self._context = SubmitContext(
+            job_id=self._job.id,
+            attempt=self._attempt.number,
+            token=self._attempt.token,
+            input=spec.input,
+            output=spec.output,
+        )
+        return self._provider.submit(spec, stored_options(self._provider, self._job), self._context)
+
+    def answer(self, ordinal: int, call: Call[Any]) -> Reply:
+        entry = self._journal.get(ordinal)
+        if entry is None:
+            self._intend(ordinal, call)
+            return self._send(ordinal, call)
+        if entry.digest != call.digest:
+            raise HoldError(
+                f"call {ordinal} of the journal was {entry.operation}, the flow now asks for another {call.operation}; "
+                "it is not sent, for it might start a second job"
+            )
+        if entry.status == "accepted":
+            return dict(entry.reply)
+        if entry.status == "refused":
+            raise _restored(entry)
+        return self._settle(ordinal, call, entry) if call.effect == "create" else self._send(ordinal, call)
+
+    def _intend(self, ordinal: int, call: Call[Any]) -> None:
+        with self._core.store.write() as tx:
+            if call.effect == "create":
+                self._refuse_when_cancelled(tx)
+            journal.record_intent(
+                tx, self._attempt, ordinal, call, now=self._core.clock.now(), lease_until=self._lease_until()
+            )
+
+    def _refuse_when_cancelled(self, tx: Any) -> None:
+        job = job_rows.by_id(tx, self._job.id)
+        if job is not None and job.cancel_requested_at is not None:
+            raise CancelRequestedError("the job was cancelled before this call was sent", provider=self._provider.name)
+
+    def _send(self, ordinal: int, call: Call[Any]) -> Reply:
+        try:
+            reply = self._core.perform(self._provider.name, call)
+            if call.effect == "create":
+                call.read(reply)  # raises where no well-formed id is in it
+        except SubmissionUnknownError as error:
+            return self._unknown(ordinal, call, error)
+        except ProviderError as error:
+            self._note(ordinal, status="refused", error=_stored(error))
+            raise
+        except Exception as error:
+            if call.effect != "create":
+                raise
+            return self._unknown(ordinal, call, error)
+        self._note(ordinal, status="accepted", reply=dict(reply))
+        return reply
+
+    def _unknown(self, ordinal: int, call: Call[Any], error: Exception) -> Reply:
+        _log.warning("the outcome of a create is unknown", extra={"job": self._job.id, "error": str(error)})
+        self._note(ordinal, status="unknown", error=_stored(error))
+        with self._core.store.read() as tx:
+            entry = journal.entries(tx, self._attempt)[ordinal]
+        return self._settle(ordinal, call, entry)
+
+    def _settle(self, ordinal: int, call: Call[Any], entry: CallRecord) -> Reply:
+        """Find out what became of a `create`: adopt what exists, send again only after two negative searches."""
+        settle_time_s = self._provider.capabilities().settle_time_s
+        if settle_time_s is None:
+            raise HoldError(
+                f"whether {self._provider.name} accepted {call.operation} is unknown, and it cannot be searched; "
+                "waiting for a callback that bears this job's token"
+            )
+        found = self._core.converse(self._provider.name, self._provider.find(self._context, call))
+        if found:
+            return self._adopt(ordinal, call, found)
+        now = self._core.clock.now()
+        settled = timedelta(seconds=settle_time_s)
+        if entry.searched_at is None:
+            self._note(ordinal, searched_at=now)
+        if settled and (entry.searched_at is None or now - entry.searched_at < settled):
+            raise HoldError(
+                f"whether {self._provider.name} accepted {call.operation} is unknown; it is searched for again "
+                f"in {settle_time_s:g} s"
+            )
+        with self._core.store.write() as tx:
+            self._refuse_when_cancelled(tx)
+        self._note(ordinal, status="sent", sends=entry.sends + 1, sent_at=now, searched_at=None)
+        return self._send(ordinal, call)
+
+    def _adopt(self, ordinal: int, call: Call[Any], found: list[Reply]) -> Reply:
+        first, *extra = found
+        self._note(ordinal, status="accepted", reply=dict(first))
+        if extra:
+            _log.warning("cancelling duplicates", extra={"job": self._job.id, "count": len(extra)})
+            duplicates = [Member(role=call.step, native_id=str(call.read(reply))) for reply in extra]
+            self._core.converse(self._provider.name, self._provider.cancel(duplicates))
+        return first
+
+    def _note(self, ordinal: int, **values: Any) -> None:
+        with self._core.store.write() as tx:
+            journal.update_call(tx, self._attempt, ordinal, lease_until=self._lease_until(), **values)
+
+    def _lease_until(self) -> Any:
+        return self._core.clock.now() + self._core.lease
+
+
+_ERROR_FIELDS = ("provider", "operation", "provider_code", "request_id", "retryable", "retry_after_s", "raw")
+
+
+def _stored(error: Exception) -> dict[str, Any]:
+    details = {name: getattr(error, name, None) for name in _ERROR_FIELDS} if isinstance(error, ProviderError) else {}
+    return {"type": type(error).__name__, "message": str(error), **details}
+
+
+def _restored(entry: CallRecord) -> ProviderError:
+    """A journalled refusal as the error it was: flows may tell refusals apart by class."""
+    fields = dict(entry.error)
+    name, message = fields.pop("type"), fields.pop("message")
+    cls = next((each for each in _all_subclasses(ProviderError) if each.__name__ == name), ProviderError)
+    return cls(message, **fields)
+
+
+def _all_subclasses(cls: type[ProviderError]) -> list[type[ProviderError]]:
+    return [cls, *(deeper for direct in cls.__subclasses__() for deeper in _all_subclasses(direct))]

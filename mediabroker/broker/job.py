@@ -1,0 +1,227 @@
+"""What a caller holds of a job: what was last seen of it (`JobView`), and the handle that acts on it (`Job`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from typing_extensions import Self, TypeVar
+
+from mediabroker.broker.tell import ref_of
+from mediabroker.errors import ErrorCode, JobError, JobFailedError, JobNotFoundError
+from mediabroker.events import JobEvent
+from mediabroker.jobs import JobSpec
+from mediabroker.refs import JobRef
+from mediabroker.results import Frames, JobResult
+from mediabroker.spi import CancelOutcome
+from mediabroker.states import JobState
+from mediabroker.store import attempts, jobs
+from mediabroker.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from mediabroker.broker.broker import Broker
+
+__all__ = ["Attempt", "Job", "JobView"]
+
+R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a job on one provider."""
+
+    number: int
+    provider: str
+    state: JobState
+    error: JobError | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class JobView(Generic[R_co]):
+    """A job as this process last saw it: attributes read the last look.
+
+    Only `ref` and `attempts` read the store, and none asks the provider.
+    """
+
+    def __init__(self, broker: Broker, record: JobRecord) -> None:
+        self.broker = broker
+        self.record = record
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.kind} {self.state}>"
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def kind(self) -> str:
+        return self.record.kind
+
+    @property
+    def spec(self) -> JobSpec[R_co] | None:
+        """What was asked for; None for a job taken over by its reference alone."""
+        return self.record.spec
+
+    @property
+    def state(self) -> JobState:
+        return self.record.state
+
+    @property
+    def phase(self) -> str | None:
+        """The provider's own word for where the job is, or ours while it submits and delivers."""
+        return self.record.phase
+
+    @property
+    def progress(self) -> float | None:
+        """From 0 to 1, never backwards; None while nobody can tell."""
+        return self.record.progress
+
+    @property
+    def frames(self) -> Frames | None:
+        return self.record.frames
+
+    @property
+    def error(self) -> JobError | None:
+        return self.record.error
+
+    @property
+    def hold_reason(self) -> str | None:
+        """Why the job does not go on by itself, where that is so."""
+        return self.record.hold_reason
+
+    @property
+    def inferred(self) -> bool:
+        """The end was concluded from silence; vendor evidence may still correct it."""
+        return self.record.inferred
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self.record.cancel_requested_at is not None
+
+    @property
+    def created_at(self) -> datetime:
+        return self.record.created_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return self.record.finished_at
+
+    @property
+    def user_data(self) -> Any:
+        return self.record.user_data
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return dict(self.record.spec.labels) if self.record.spec else {}
+
+    @property
+    def ref(self) -> JobRef:
+        """All that another process on another host needs to find this job."""
+        with self.broker.core.store.read() as tx:
+            return ref_of(tx, self.record, attempts.latest(tx, self.id))
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        with self.broker.core.store.read() as tx:
+            return tuple(
+                Attempt(each.number, each.provider, each.state, each.error, each.started_at, each.ended_at)
+                for each in attempts.all_of(tx, self.id)
+            )
+
+    def _read(self) -> JobRecord:
+        with self.broker.core.store.read() as tx:
+            record = jobs.by_id(tx, self.id)
+        if record is None:
+            raise JobNotFoundError(f"job {self.id} is no longer in the store")
+        self.record = record
+        return record
+
+    def _failure(self) -> JobFailedError | None:
+        if self.state is JobState.SUCCEEDED:
+            return None
+        error = self.error or JobError.of(ErrorCode.UNKNOWN, "the provider gave no reason")
+        return JobFailedError(error, ref=str(self.ref), result=self.record.result)
+
+    def _outcome(self) -> R_co:
+        error = self._failure()
+        if error is not None:
+            raise error
+        return cast("R_co", self.record.result)
+
+
+class Job(JobView[R_co]):
+    """The handle of a job: the words of `concurrent.futures.Future`, plus what jobs need.
+
+    `refresh()` asks the provider; `done()` and `events()` ask the store.
+    """
+
+    def done(self) -> bool:
+        """Whether the job has ended, by the store's word."""
+        return self._read().state.is_terminal
+
+    def cancelled(self) -> bool:
+        return self._read().state is JobState.CANCELLED
+
+    def refresh(self) -> Self:
+        """Ask the provider now.
+
+        Raises:
+            ProviderError: it cannot be asked.
+        """
+        errors = self.broker.poll([self.id])
+        self._read()
+        if errors and not self.state.is_terminal:
+            raise errors[0]
+        return self
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Return when the job has ended, however it ended.
+
+        Raises:
+            TimeoutError: it has not within `timeout` seconds; the job goes on untouched.
+        """
+        if not self._read().state.is_terminal:
+            self.record = _awaited(self.broker.future(self.id), timeout, self.id)
+        return self
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """The result once the job has succeeded.
+
+        Raises:
+            JobFailedError: it failed or was cancelled; `.error` says why, `.result` holds what exists.
+            TimeoutError: it has not ended within `timeout` seconds; the job goes on untouched.
+        """
+        self.wait(timeout)
+        return self._outcome()
+
+    def exception(self, timeout: float | None = None) -> JobFailedError | None:
+        """What `result()` would raise for a job that has failed; None for one that has succeeded."""
+        self.wait(timeout)
+        return self._failure()
+
+    def cancel(self) -> CancelOutcome:
+        """Ask the provider to stop the job; durable, repeatable, and honest about what it came to."""
+        return self.broker.cancel(self)
+
+    def events(self, *, follow: bool = True) -> Iterator[JobEvent]:
+        """The job's events from its first on, in order; with `follow`, up to the one that ends it."""
+        yield from self.broker.job_events(self.id, follow=follow)
+
+
+def _awaited(future: Future[JobRecord], timeout: float | None, job_id: str) -> JobRecord:
+    try:
+        return future.result(timeout)
+    except FutureTimeoutError:
+        future.cancel()
+        raise TimeoutError(f"job {job_id} has not ended within {timeout:g} s; it goes on") from None
+    except CancelledError:
+        raise RuntimeError("the broker was closed while somebody waited; the job goes on") from None
+    except BaseException:
+        future.cancel()
+        raise

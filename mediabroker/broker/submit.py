@@ -1,0 +1,150 @@
+"""From a spec to accepted vendor jobs: commit the intent, then drive the attempt; pick up what a crash has left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mediabroker.broker.core import Core, new_job_id, token_for
+from mediabroker.broker.drive import CancelRequestedError, HoldError, drive
+from mediabroker.broker.tell import end, move
+from mediabroker.errors import ErrorCode, IdempotencyConflictError, InvalidJobError, JobError, ProviderError
+from mediabroker.jobs import JobSpec
+from mediabroker.spi import Provider, ProviderOptions, Submitted
+from mediabroker.states import JobState
+from mediabroker.store import attempts, jobs
+from mediabroker.store.journal import LeaseLostError
+from mediabroker.store.records import AttemptRecord, JobRecord
+
+__all__ = ["commit_intent", "fingerprint", "go_on"]
+
+_log = logging.getLogger(__name__)
+
+_KEY_LIMIT = 256
+
+
+def commit_intent(
+    core: Core, spec: JobSpec[Any], provider: Provider, options: Sequence[ProviderOptions], key: str | None
+) -> str:
+    """Store the job and its first attempt, or find the job that the key already names; the job's id.
+
+    Raises:
+        IdempotencyConflictError: the key belongs to a different request.
+        InvalidJobError: the key is empty or longer than 256 characters.
+    """
+    _check_key(key)
+    digest = fingerprint(spec, options)
+    now = core.clock.now()
+    with core.store.write() as tx:
+        known = _holder_of(tx, key, core, now)
+        if known is not None:
+            _refuse_other_request(known, digest)
+            return known.id
+        job_id = new_job_id()
+        given = [{"provider": each.provider, "values": each.model_dump(mode="json")} for each in options]
+        jobs.insert_job(tx, job_id, kind=spec.kind, spec=spec, options=given, key=key, fingerprint=digest, now=now)
+        attempts.insert_attempt(
+            tx,
+            job_id,
+            1,
+            token=token_for(job_id, 1),
+            provider=provider.name,
+            account=provider.account,
+            region=provider.region,
+            flow_version=provider.capabilities().flow_version,
+            started_at=now,
+        )
+    return job_id
+
+
+def go_on(core: Core, job_id: str) -> None:
+    """Drive the job's submission as far as it goes, unless it is through or somebody else is at it."""
+    with core.store.write() as tx:
+        job = jobs.by_id(tx, job_id)
+        if job is None or job.state is not JobState.SUBMITTING:
+            return
+        attempt = attempts.take_lease(
+            tx, attempts.latest(tx, job_id), core.owner, now=core.clock.now(), lease_s=core.settings.lease_s
+        )
+    if attempt is None:
+        return
+    try:
+        submitted = drive(core, job, attempt)
+    except LeaseLostError:
+        _log.info("another process drives the attempt", extra={"job": job_id})
+    except HoldError as hold:
+        _hold(core, job, attempt, str(hold))
+    except ProviderError as refusal:
+        _refused(core, job, attempt, refusal)
+    except Exception as error:
+        _hold(core, job, attempt, f"{type(error).__name__} while submitting")
+        raise
+    else:
+        _accepted(core, job, attempt, submitted)
+
+
+def fingerprint(spec: JobSpec[Any], options: Sequence[ProviderOptions]) -> str:
+    """Digest of what was asked for: equal for equal requests, across processes and releases.
+
+    Defaults are left out, so that a field which a later release adds does not change an old request.
+    """
+    content = {
+        "spec": spec.model_dump(mode="json", exclude_defaults=True),
+        "kind": spec.kind,
+        "options": [[each.provider, each.model_dump(mode="json", exclude_defaults=True)] for each in options],
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return "1:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (1 <= len(key) <= _KEY_LIMIT and key.isprintable()):
+        raise InvalidJobError(f"idempotency_key: {key!r:.80} must have 1 to {_KEY_LIMIT} printable characters")
+
+
+def _holder_of(tx: Connection, key: str | None, core: Core, now: datetime) -> JobRecord | None:
+    known = jobs.by_key(tx, key) if key is not None else None
+    if known is None or known.finished_at is None:
+        return known
+    if now - known.finished_at <= timedelta(days=core.settings.key_retention_days):
+        return known
+    jobs.release_key(tx, known.id)
+    return None
+
+
+def _refuse_other_request(known: JobRecord, digest: str) -> None:
+    if known.fingerprint != digest:
+        raise IdempotencyConflictError(
+            f"idempotency_key {known.idempotency_key!r} belongs to job {known.id}, which asked for something else"
+        )
+
+
+def _accepted(core: Core, job: JobRecord, attempt: AttemptRecord, submitted: Submitted) -> None:
+    with core.store.write() as tx:
+        if not attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            return
+        attempts.insert_members(tx, attempt, submitted.members)
+        jobs.update_job(tx, job.id, phase=None, hold_reason=None)
+        move(tx, core, job, attempt, JobState.QUEUED)
+
+
+def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
+    with core.store.write() as tx:
+        attempts.release(tx, attempt)
+        jobs.update_job(tx, job.id, phase="unknown", hold_reason=reason)
+
+
+def _refused(core: Core, job: JobRecord, attempt: AttemptRecord, refusal: ProviderError) -> None:
+    if isinstance(refusal, CancelRequestedError):
+        state, error = JobState.CANCELLED, JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted")
+    else:
+        state, error = JobState.FAILED, core.fleet.named(attempt.provider).classify(refusal)
+    with core.store.write() as tx:
+        if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            end(tx, core, job, attempt, state, error=error)

@@ -1,0 +1,67 @@
+"""The outbox (events, written with the change they tell of) and the inbox (what the vendor said)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from mediabroker.events import JobEvent, event_from_json
+from mediabroker.spi import Observation
+from mediabroker.store.records import MemberRecord
+from mediabroker.store.schema import inbox, outbox
+
+__all__ = ["append_event", "events_after", "last_terminal_id", "record_observation"]
+
+_TERMINAL = ("job_succeeded", "job_failed", "job_cancelled")
+
+
+def append_event(tx: Connection, event: JobEvent) -> None:
+    payload = event.model_dump(mode="json")
+    tx.execute(
+        insert(outbox).values(
+            id=event.id,
+            job_id=event.ref.job_id,
+            sequence=event.sequence,
+            payload=payload,
+            created_at=event.occurred_at,
+        )
+    )
+
+
+def events_after(tx: Connection, job_id: str, sequence: int = 0) -> list[JobEvent]:
+    query = (
+        select(outbox.c.payload)
+        .where(outbox.c.job_id == job_id, outbox.c.sequence > sequence)
+        .order_by(outbox.c.sequence)
+    )
+    return [event_from_json(payload) for payload in tx.execute(query).scalars()]
+
+
+def last_terminal_id(tx: Connection, job_id: str) -> str | None:
+    """Id of the last terminal event of the job: what a correction corrects."""
+    query = select(outbox.c.id, outbox.c.payload).where(outbox.c.job_id == job_id).order_by(outbox.c.sequence.desc())
+    return next((row.id for row in tx.execute(query) if row.payload["type"] in _TERMINAL), None)
+
+
+def record_observation(
+    tx: Connection, member: MemberRecord, observation: Observation, outcome: str, now: datetime
+) -> None:
+    """Keep what was said, once, with what became of it."""
+    said = observation.model_dump(mode="json")
+    content = json.dumps([member.job_id, member.attempt, said], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if tx.execute(select(inbox.c.id).where(inbox.c.id == digest)).one_or_none() is None:
+        tx.execute(
+            insert(inbox).values(
+                id=digest,
+                job_id=member.job_id,
+                attempt=member.attempt,
+                native_id=observation.native_id,
+                outcome=outcome,
+                observation=said,
+                received_at=now,
+            )
+        )

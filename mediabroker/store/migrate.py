@@ -1,0 +1,41 @@
+"""Brings a store to this release's schema, in the transaction that the caller holds: old or new, never between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, inspect, select, update
+
+from mediabroker.errors import StoreError
+from mediabroker.store.schema import SCHEMA_VERSION, metadata, schema_info
+
+__all__ = ["is_current", "migrate"]
+
+_VERSION = select(schema_info.c.version)
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {}
+"""From version n to n + 1: one function each, added with the release that changes the schema."""
+
+
+def is_current(tx: Connection) -> bool:
+    """Whether there is nothing to migrate: the usual case, which must not wait for a writer."""
+    return inspect(tx).has_table(schema_info.name) and tx.execute(_VERSION).scalar_one() == SCHEMA_VERSION
+
+
+def migrate(tx: Connection) -> None:
+    """Create the schema, or run the steps from the stored version to this one.
+
+    Raises:
+        StoreError: the store was written by a newer release.
+    """
+    if not inspect(tx).has_table(schema_info.name):
+        metadata.create_all(tx)
+        tx.execute(schema_info.insert().values(version=SCHEMA_VERSION))
+        return
+    version = tx.execute(_VERSION).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise StoreError(f"the store has schema {version}, this release knows up to {SCHEMA_VERSION}: upgrade it")
+    for step in range(version, SCHEMA_VERSION):
+        _STEPS[step](tx)
+    if version < SCHEMA_VERSION:
+        tx.execute(update(schema_info).values(version=SCHEMA_VERSION))

@@ -1,0 +1,143 @@
+"""Rows as frozen values, the typed face of the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import Row
+
+from mediabroker.errors import JobError
+from mediabroker.jobs import JobSpec, is_known_kind, result_type_of
+from mediabroker.refs import MediaURI
+from mediabroker.results import Frames, JobResult
+from mediabroker.spi import Member, MemberStatus
+from mediabroker.states import JobState, MergeKey
+
+__all__ = ["AttemptRecord", "CallRecord", "JobRecord", "MemberRecord"]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job as stored. `spec` is None for one adopted by its reference, or of a kind not defined in this process."""
+
+    id: str
+    kind: str
+    spec: JobSpec[Any] | None
+    options: tuple[dict[str, JsonValue], ...]
+    state: JobState
+    phase: str | None
+    hold_reason: str | None
+    progress: float | None
+    progress_at: datetime | None
+    frames: Frames | None
+    cancel_requested_at: datetime | None
+    inferred: bool
+    error: JobError | None
+    result: JobResult | None
+    user_data: JsonValue
+    fingerprint: str | None
+    idempotency_key: str | None
+    sequence: int
+    created_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> JobRecord:
+        fields = dict(row._mapping)
+        fields.pop("output")
+        result = fields.pop("result")
+        fields |= {
+            "spec": JobSpec.parse(row.spec) if row.spec is not None and is_known_kind(row.kind) else None,
+            "options": tuple(row.options or ()),
+            "state": JobState(row.state),
+            "frames": Frames.model_validate(row.frames) if row.frames else None,
+            "error": _error(row.error),
+            "result": result_type_of(row.kind).model_validate(result) if result is not None else None,
+        }
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One try on one provider, under one token and at most one lease."""
+
+    job_id: str
+    number: int
+    token: str
+    provider: str
+    account: str | None
+    region: str | None
+    flow_version: int
+    state: JobState
+    error: JobError | None
+    result: JsonValue
+    started_at: datetime
+    ended_at: datetime | None
+    lease_owner: str | None
+    lease_epoch: int
+    lease_until: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> AttemptRecord:
+        return cls(**{**row._mapping, "state": JobState(row.state), "error": _error(row.error)})
+
+
+@dataclass(frozen=True)
+class MemberRecord:
+    """One vendor job with the merged truth about it."""
+
+    job_id: str
+    attempt: int
+    position: int
+    status: MemberStatus
+    key: MergeKey
+    not_found_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any], kind: str) -> MemberRecord:
+        member = Member(
+            role=row.role,
+            native_id=row.native_id,
+            required=row.required,
+            output=MediaURI(row.output) if row.output else None,
+        )
+        status = MemberStatus(
+            member=member,
+            state=JobState(row.state),
+            phase=row.phase,
+            progress=row.progress,
+            frames=Frames.model_validate(row.frames) if row.frames else None,
+            error=_error(row.error),
+            result=result_type_of(kind).model_validate(row.result) if row.result is not None else None,
+            raw=row.raw,
+        )
+        key = MergeKey(row.vendor_attempt, row.rank, row.sub_rank)
+        return cls(row.job_id, row.attempt, row.position, status, key, row.not_found_at)
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One journalled call of a submit flow."""
+
+    ordinal: int
+    step: str
+    operation: str
+    effect: str
+    digest: str
+    status: str
+    reply: Any
+    error: Any
+    sends: int
+    sent_at: datetime | None
+    searched_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> CallRecord:
+        return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})
+
+
+def _error(stored: Any) -> JobError | None:
+    return JobError.model_validate(stored) if stored is not None else None
