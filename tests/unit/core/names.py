@@ -18,36 +18,10 @@ _TRAVERSAL = [
     "/etc/passwd",
     "//host/share",
 ]
-_SHELL = [
-    "-rf",
-    "--help",
-    "-i",
-    "a b",
-    "a'b",
-    'a"b',
-    "$(id)",
-    "`id`",
-    "a;b",
-    "a|b",
-    "a&b",
-    "*",
-    "?",
-    "[a]",
-    "{a,b}",
-    "~root",
-    "!x",
-]
-_FORMATS = [
-    "%03d.png",
-    "%s%n",
-    "{0}",
-    "${HOME}",
-    "a:b.mp4",
-    "concat:a|b",
-    "subfile,,start,0,end,9,,:x",
-    "pipe:0",
-    "a=b",
-]
+_OPTIONS = ["-rf", "--help", "-i"]
+_SHELL = ["a b", "a'b", 'a"b', "$(id)", "`id`", "a;b", "a|b", "a&b", "*", "?", "[a]", "{a,b}", "~root", "!x"]
+_FORMATS = ["%03d.png", "%s%n", "{0}", "${HOME}", "a:b.mp4", "a=b"]
+_PROTOCOLS = ["concat:a|b", "subfile,,start,0,end,9,,:x", "pipe:0"]
 _URI = ["a#b.mp4", "a?b.mp4", "a%20b", "a%", "a%zz", "a+b", "a@b", "a&b=c", "x://y", "a,b", "user:pw@h"]
 _UNICODE = [
     unicodedata.normalize("NFC", "é.mp4"),

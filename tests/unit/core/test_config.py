@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mediabroker.config import BrokerSettings, data_folder, load_settings
+from mediabroker.errors import ConfigurationError
+
+FILE = """
+store = "sqlite:////var/lib/mb/jobs.db"
+lease_s = 12.5
+
+[providers.farm]
+type = "batch"
+queue = "spot"
+
+[providers.local]
+max_parallel = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_any_file_there_is_the_local_provider_and_a_store_in_the_data_folder(folder: Path) -> None:
+    settings = load_settings()
+    assert {name: each.type for name, each in settings.providers.items()} == {"local": "local"}
+    assert settings.store == f"sqlite:///{data_folder() / 'jobs.db'}"
+
+
+def test_the_data_folder_follows_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIABROKER_DATA_DIR", "/elsewhere")
+    assert data_folder() == Path("/elsewhere")
+    assert load_settings().store == "sqlite:////elsewhere/jobs.db"
+    monkeypatch.setenv("MEDIABROKER_DATA_DIR", "")
+    assert data_folder().name == "mediabroker"
+
+
+def test_a_file_is_read_and_a_providers_type_defaults_to_its_name(folder: Path) -> None:
+    settings = load_settings(write(folder / "my.toml", FILE))
+    assert settings.store == "sqlite:////var/lib/mb/jobs.db"
+    assert settings.lease_s == 12.5
+    assert settings.providers["farm"].type == "batch"
+    assert settings.providers["farm"].own == {"queue": "spot"}
+    assert settings.providers["local"].type == "local"
+    assert settings.providers["local"].own == {"max_parallel": 2}
+
+
+def test_the_file_given_wins_over_the_environments_which_wins_over_the_folders(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "config" / "mediabroker" / "mediabroker.toml", "lease_s = 1")
+    assert load_settings().lease_s == 1
+    write(folder / "mediabroker.toml", "lease_s = 2")
+    assert load_settings().lease_s == 2
+    monkeypatch.setenv("MEDIABROKER_CONFIG", str(write(tmp_path / "env.toml", "lease_s = 3")))
+    assert load_settings().lease_s == 3
+    assert load_settings(write(tmp_path / "given.toml", "lease_s = 4")).lease_s == 4
+
+
+def test_environment_variables_win_over_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder / "mediabroker.toml", FILE)
+    monkeypatch.setenv("MEDIABROKER_STORE", "sqlite:////other.db")
+    monkeypatch.setenv("MEDIABROKER_PROVIDERS__FARM__QUEUE", "on-demand")
+    settings = load_settings()
+    assert settings.store == "sqlite:////other.db"
+    assert settings.providers["farm"].own == {"queue": "on-demand"}
+    assert settings.providers["farm"].type == "batch"
+    assert settings.providers["local"].own == {"max_parallel": 2}
+
+
+def test_a_provider_can_be_configured_by_the_environment_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIABROKER_PROVIDERS__LOCAL__MAX_PARALLEL", "3")
+    settings = load_settings()
+    assert settings.providers["local"].type == "local"
+    assert str(settings.providers["local"].own["max_parallel"]) == "3"
+
+
+def test_an_empty_variable_is_no_setting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIABROKER_LEASE_S", "")
+    assert load_settings().lease_s == BrokerSettings().lease_s
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("leese_s = 3", "leese_s"),
+        ("lease_s = 0", "lease_s"),
+        ('lease_s = "soon"', "lease_s"),
+        ("key_retention_days = 0.5", "key_retention_days"),
+        ("providers = 3", "providers"),
+        ("[providers]\nlocal = 3", "providers.local"),
+        ("[providers.local]\ntype = 3", "providers.local.type"),
+        ("store = ", "my.toml"),
+        ("\x00", "my.toml"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_its_name_and_the_settings(folder: Path, text: str, complaint: str) -> None:
+    path = write(folder / "my.toml", text)
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+
+
+def test_all_wrong_settings_are_named_at_once(folder: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(write(folder / "my.toml", "lease_s = -1\nbusy_timeout_s = -1\ncolour = 1"))
+    assert all(name in str(caught.value) for name in ("lease_s", "busy_timeout_s", "colour"))
+
+
+def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:
+    path = folder / "my.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match=r"my\.toml"):
+        load_settings(path)
+
+
+def test_a_named_file_that_is_missing_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
+        load_settings("nowhere.toml")
+    monkeypatch.setenv("MEDIABROKER_CONFIG", "nowhere.toml")
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
+        load_settings()
+
+
+def test_a_wrong_variable_is_refused_without_blaming_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIABROKER_LEASE_S", "soon")
+    with pytest.raises(ConfigurationError, match="environment: lease_s"):
+        load_settings()
+
+
+def test_a_wrong_value_of_a_secret_setting_is_not_repeated(folder: Path) -> None:
+    path = write(folder / "my.toml", '[providers.local]\ntype = 3\napi_key = "hunter2"')
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path)
+    assert "hunter2" not in str(caught.value)
