@@ -48,7 +48,7 @@ class MediaURI(str):
             raise InvalidJobError("a media URI is empty; give a path, s3://, oss://, file:// or https:// URI")
         _refuse_control_characters(text)
         scheme, separator, rest = text.partition("://")
-        if not separator:
+        if not separator or "/" in scheme:
             return cls._from_path(text)
         if scheme == "file":
             return cls._from_path(unquote(_local_part(text, rest)))
