@@ -11,17 +11,16 @@ and printed.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import JsonValue, SerializeAsAny
 
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
+from mediabroker.flows import Call, Effect, Flow, Reply, Transport, ask, drive
 from mediabroker.jobs import JobSpec
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI, Scheme
@@ -32,6 +31,7 @@ __all__ = [
     "Call",
     "CancelOutcome",
     "Capabilities",
+    "Effect",
     "Flow",
     "Member",
     "MemberStatus",
@@ -45,60 +45,8 @@ __all__ = [
     "Submitted",
     "Transport",
     "ask",
+    "drive",
 ]
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-Effect = Literal["read", "create", "cancel"]
-Reply: TypeAlias = Mapping[str, JsonValue]
-"""A vendor's answer as plain JSON values."""
-
-
-def _as_is(reply: Reply) -> Any:
-    return reply
-
-
-@dataclass(frozen=True)
-class Call(Generic[R]):
-    """One request to a vendor, as data.
-
-    Args:
-        service: which of the provider's transports performs it.
-        operation: the vendor's own name of the operation.
-        params: the request, without secrets, clock values or signed URLs.
-        effect: `create` starts something that costs money; it is journalled before it is sent.
-        step: names a `create` within its flow; part of its token.
-        read: turns the reply into what the flow wants. For a `create` it must raise on a reply without a well-formed
-            id: such a reply counts as "outcome unknown".
-        stand_in: the reply that `plan()` feeds instead of performing a `create`; placeholders look like `<run.jobId>`.
-    """
-
-    service: str
-    operation: str
-    params: Mapping[str, JsonValue]
-    effect: Effect = "read"
-    step: str = ""
-    read: Callable[[Reply], R] = field(default=_as_is, compare=False, repr=False)
-    stand_in: Reply = field(default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.effect == "create" and not self.step:
-            raise ValueError(f"{self.operation}: a create names its step, so that its token is its own")
-
-    @property
-    def digest(self) -> str:
-        """Digest of all that makes this call this call; a replay must come to the same one."""
-        content = [self.service, self.operation, self.effect, self.step, self.params]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-
-
-Flow: TypeAlias = Generator[Call[Any], Reply, T]
-
-
-def ask(call: Call[R]) -> Flow[R]:
-    """Yield one call and read its reply: `n = yield from ask(probe(...))`."""
-    return call.read((yield call))
 
 
 class CancelOutcome(str, Enum):
@@ -213,19 +161,6 @@ class MemberStatus(Value, frozen=True):
     @property
     def required(self) -> bool:
         return self.member.required
-
-
-class Transport(Protocol):
-    """The only I/O: performs a call and returns the vendor's reply.
-
-    Raises:
-        ProviderError: the vendor refused, or no byte was sent: the call had no effect.
-        Exception: anything else, `SubmissionUnknownError` among it, means that the outcome of a `create` is unknown.
-    """
-
-    def perform(self, call: Call[Any]) -> Reply: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

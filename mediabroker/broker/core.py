@@ -17,7 +17,7 @@ from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
 from mediabroker.registry import create_provider
-from mediabroker.spi import Call, Flow, Provider, Reply, Transport
+from mediabroker.spi import Call, Flow, Provider, Reply, Transport, drive
 from mediabroker.store import Store
 
 __all__ = ["Core", "Fleet", "new_job_id", "token_for"]
@@ -89,14 +89,7 @@ class Core:
 
     def converse(self, provider: str, flow: Flow[T]) -> T:
         """Drive a flow that creates nothing: every call is performed, reads are retried."""
-        reply: Reply | None = None
-        while True:
-            try:
-                call = flow.send(reply)  # type: ignore[arg-type]  # a generator starts with None
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            reply = self.perform(provider, call)
+        return drive(flow, lambda call: self.perform(provider, call))
 
     def perform(self, provider: str, call: Call[Any]) -> Reply:
         """One call on the wire; refused reads and cancels are retried, a `create` never without its journal."""

@@ -15,7 +15,8 @@ from typing import Any
 from mediabroker.broker.core import Core
 from mediabroker.broker.route import options_for
 from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
-from mediabroker.spi import Call, Member, Provider, ProviderOptions, Reply, SubmitContext, Submitted
+from mediabroker.spi import Call, Flow, Member, Provider, ProviderOptions, Reply, SubmitContext, Submitted
+from mediabroker.spi import drive as run_flow
 from mediabroker.store import jobs as job_rows
 from mediabroker.store import journal
 from mediabroker.store.records import AttemptRecord, CallRecord, JobRecord
@@ -42,21 +43,8 @@ def drive(core: Core, job: JobRecord, attempt: AttemptRecord) -> Submitted:
         LeaseLostError: another process drives the attempt now.
     """
     conversation = _Conversation(core, job, attempt)
-    flow = conversation.flow()
-    reply: Reply | None = None
-    refusal: ProviderError | None = None
-    for ordinal in itertools.count():
-        try:
-            call = flow.throw(refusal) if refusal else flow.send(reply)
-        except StopIteration as end:
-            submitted: Submitted = end.value
-            return submitted
-        reply, refusal = None, None
-        try:
-            reply = conversation.answer(ordinal, call)
-        except ProviderError as error:
-            refusal = error
-    raise AssertionError("a flow ends by returning")
+    counter = itertools.count()
+    return run_flow(conversation.flow(), lambda call: conversation.answer(next(counter), call))
 
 
 def stored_options(provider: Provider, job: JobRecord) -> ProviderOptions | None:
@@ -79,7 +67,7 @@ class _Conversation:
         with core.store.read() as tx:
             self._journal = journal.entries(tx, attempt)
 
-    def flow(self) -> Any:
+    def flow(self) -> Flow[Submitted]:
         spec = self._job.spec
         if spec is None:
             raise HoldError(f"no class for kind {self._job.kind!r} is defined in this process")

@@ -11,7 +11,7 @@ from mediabroker.broker.core import Core
 from mediabroker.broker.route import Rejection, choose, options_for
 from mediabroker.jobs import JobSpec
 from mediabroker.models import Value
-from mediabroker.spi import Call, ProviderOptions, Reply, SubmitContext
+from mediabroker.spi import Call, ProviderOptions, Reply, SubmitContext, drive
 
 __all__ = ["Plan", "PlannedCall", "plan"]
 
@@ -44,14 +44,13 @@ def plan(
     context = SubmitContext(job_id="<job>", attempt=1, token="<token>", input=spec.input, output=spec.output)  # noqa: S106
     flow = provider.submit(spec, options_for(provider, options), context)
     calls: list[PlannedCall] = []
-    reply: Reply | None = None
-    while True:
-        try:
-            call = flow.send(reply)  # type: ignore[arg-type]  # a generator starts with None
-        except StopIteration:
-            return Plan(provider=provider.name, rejected=rejected, staging_bytes=0, calls=tuple(calls))
+
+    def answer(call: Call[Any]) -> Reply:
         calls.append(_described(call))
-        reply = core.perform(provider.name, call) if call.effect == "read" else call.stand_in
+        return core.perform(provider.name, call) if call.effect == "read" else call.stand_in
+
+    drive(flow, answer)
+    return Plan(provider=provider.name, rejected=rejected, staging_bytes=0, calls=tuple(calls))
 
 
 def _described(call: Call[Any]) -> PlannedCall:

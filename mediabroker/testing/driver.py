@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
@@ -19,16 +19,13 @@ from typing import Any, TypeVar
 
 from typing_extensions import Self
 
-from mediabroker.errors import ProviderError, SubmissionUnknownError
+from mediabroker.errors import ProviderError
 from mediabroker.jobs import JobSpec
-from mediabroker.spi import Call, Effect, Flow, Provider, Reply, SubmitContext, Transport
+from mediabroker.spi import Call, Effect, Flow, Provider, Reply, SubmitContext, Transport, drive
 
-__all__ = ["Answer", "Driver", "Exchange", "ReplayDivergedError", "drive", "new_context", "replay"]
+__all__ = ["Driver", "Exchange", "ReplayDivergedError", "new_context", "replay"]
 
 T = TypeVar("T")
-
-Answer = Callable[[Call[Any]], Reply]
-"""What a call comes to. A `ProviderError` that it raises is a refusal, and the flow gets to see it."""
 
 
 class ReplayDivergedError(AssertionError):
@@ -42,35 +39,6 @@ class Exchange:
     call: Call[Any]
     reply: Reply | None = None
     refusal: ProviderError | None = None
-
-
-def drive(flow: Flow[T], answer: Answer) -> T:
-    """Run a flow to its end.
-
-    A refusal is thrown into the flow, as the broker does; an unknown outcome never enters it but ends the drive.
-    """
-    resume: Callable[[], Call[Any]] = flow.__next__
-    try:
-        while True:
-            try:
-                call = resume()
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            resume = _outcome(flow, answer, call)
-    finally:
-        flow.close()
-
-
-def _outcome(flow: Flow[T], answer: Answer, call: Call[Any]) -> Callable[[], Call[Any]]:
-    try:
-        reply = answer(call)
-    except SubmissionUnknownError:
-        raise
-    except ProviderError as refusal:
-        thrown = refusal  # the name of an except clause is gone when the lambda runs
-        return lambda: flow.throw(thrown)
-    return lambda: flow.send(reply)
 
 
 def replay(flow: Flow[T], record: Sequence[Exchange]) -> T:

@@ -26,7 +26,8 @@ from mediabroker.spi import (
     fold_members,
 )
 from mediabroker.states import JobState
-from mediabroker.testing.driver import Driver, Exchange, ReplayDivergedError, drive, new_context, replay
+from mediabroker.spi import drive
+from mediabroker.testing.driver import Driver, Exchange, ReplayDivergedError, new_context, replay
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
