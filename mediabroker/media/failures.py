@@ -14,6 +14,8 @@ from mediabroker.errors import ErrorCode, MediaError
 __all__ = ["classify_exit", "readable_tail", "truncation"]
 
 _TOO_MANY_ERRORS = 69
+_TOLD_TO_STOP = 255
+"""ffmpeg catches the polite signals, the one for spent processor time among them, and ends with this."""
 
 _SENTENCES: tuple[tuple[str, ErrorCode, str], ...] = (
     (r"No space left on device|Disk quota exceeded", ErrorCode.OUT_OF_RESOURCES, "the disk is full"),
@@ -28,7 +30,7 @@ _SENTENCES: tuple[tuple[str, ErrorCode, str], ...] = (
     (r"opening input.*Permission denied", ErrorCode.INPUT_DENIED, "the input may not be read"),
     (r"opening input.*No such file", ErrorCode.INPUT_NOT_FOUND, "the input does not exist"),
     (r"not on whitelist", ErrorCode.MEDIA_UNSUPPORTED, "the input points at another file"),
-    (r"[Pp]icture size .* is invalid|exceeds? (the )?max", ErrorCode.MEDIA_UNSUPPORTED, "the picture is too large"),
+    (r"[Pp]icture size .* is invalid", ErrorCode.MEDIA_UNSUPPORTED, "the picture is too large"),
     (r"Decoder .*not found|no decoder|Unknown decoder", ErrorCode.MEDIA_UNSUPPORTED, "no decoder knows the codec"),
     (r"Unknown encoder|Encoder not found", ErrorCode.MEDIA_UNSUPPORTED, "this ffmpeg lacks the encoder"),
     (
@@ -50,14 +52,17 @@ def classify_exit(exit_code: int, stderr: str) -> MediaError:
     """The error for a child that ended with `exit_code` (negative: killed by that signal) after saying `stderr`."""
     tail = readable_tail(stderr)
     details = {"provider_code": f"exit {exit_code}", "raw": {"exit_code": exit_code, "stderr": tail}}
+    if exit_code == _TOO_MANY_ERRORS:
+        return MediaError(ErrorCode.MEDIA_CORRUPT, "the input is damaged: too many frames cannot be decoded", **details)
     for pattern, code, reason in _SENTENCES:
         if re.search(pattern, stderr):
             return MediaError(code, f"ffmpeg failed: {reason}. {_last_line(tail)}".strip(), **details)
     if -exit_code in _SIGNALS:
         code, reason = _SIGNALS[-exit_code]
         return MediaError(code, f"ffmpeg was stopped: {reason}", **details)
-    if exit_code == _TOO_MANY_ERRORS:
-        return MediaError(ErrorCode.MEDIA_CORRUPT, "ffmpeg gave up: too many frames cannot be decoded", **details)
+    if exit_code == _TOLD_TO_STOP:
+        reason = "its processor time is used up, or the machine is stopping"
+        return MediaError(ErrorCode.OUT_OF_RESOURCES, f"ffmpeg was told to stop: {reason}", **details)
     if exit_code < 0:
         return MediaError(ErrorCode.WORKER_CRASHED, f"ffmpeg crashed with signal {-exit_code}", **details)
     return MediaError(ErrorCode.UNKNOWN, f"ffmpeg ended with {exit_code}. {_last_line(tail)}".strip(), **details)

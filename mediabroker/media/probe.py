@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import av.error
@@ -20,7 +20,7 @@ from mediabroker.media.sniff import sniff
 from mediabroker.media.source import media_errors, moving_pictures, open_as, open_input
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
 
-__all__ = ["is_variable", "open_input", "probe"]
+__all__ = ["Source", "examine", "is_variable", "open_input", "probe"]
 
 _LOOK_PACKETS = 400
 _LOOK_BYTES = 64 << 20
@@ -28,6 +28,15 @@ _REORDER_FRAMES = 16
 """The most frames a decoder may hold back. Source: ITU-T H.264, A.3.1 (MaxDpbFrames)."""
 _PROGRESSIVE = (0, 1)
 """Field orders that say "unknown" and "progressive". Source: FFmpeg libavcodec/defs.h, enum AVFieldOrder."""
+
+
+class Source(NamedTuple):
+    """A file that was looked at: `demuxer` may open it, and the times of its video are multiples of `tick_s`."""
+
+    path: Path
+    demuxer: str
+    media: MediaDetails
+    tick_s: Fraction
 
 
 def probe(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = False) -> MediaDetails:
@@ -39,21 +48,29 @@ def probe(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = Fals
     Raises:
         MediaError: `INPUT_NOT_FOUND`, `INPUT_DENIED`, `MEDIA_CORRUPT`, `MEDIA_UNSUPPORTED`, `OUT_OF_RESOURCES`.
     """
+    return examine(path, limits=limits, images=images).media
+
+
+def examine(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = False) -> Source:
+    """`probe`, with what is needed to open the file again with ffmpeg."""
     kind = sniff(path, images=images)
     with open_as(path, kind, limits) as container, media_errors(path):
         looks = _look(container)
         if any(look.times for look in looks.values()) and all(look.frame is None for look in looks.values()):
             raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} is damaged: none of its first pictures can be decoded")
-        return MediaDetails(
+        moving = moving_pictures(container)
+        media = MediaDetails(
             container=kind.name,
             size_bytes=path.stat().st_size,
             duration_s=_seconds(container.duration, Fraction(1, av.time_base)),
             start_s=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
             bitrate_bps=container.bit_rate or None,
-            video=tuple(_video(path, stream, looks[stream.index]) for stream in moving_pictures(container)),
+            video=tuple(_video(path, stream, looks[stream.index]) for stream in moving),
             audio=tuple(_audio(stream) for stream in container.streams.audio if stream.codec_context is not None),
             subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         )
+        tick = moving[0].time_base if moving else None
+        return Source(path, kind.demuxer, media, tick or Fraction(1, 90_000))
 
 
 def is_variable(times: Sequence[int], tick_s: float, *, complete: bool) -> bool:
@@ -126,7 +143,7 @@ def _video(path: Path, stream: Any, look: _Look) -> VideoStream:
     full_range = "pc" if context.pix_fmt.startswith("yuvj") else None
     return VideoStream(
         index=stream.index,
-        codec=context.name,
+        codec=context.codec.canonical_name,
         width_px=stream.width,
         height_px=stream.height,
         pixel_format=context.pix_fmt,
@@ -151,7 +168,7 @@ def _audio(stream: Any) -> AudioStream:
     context = stream.codec_context
     return AudioStream(
         index=stream.index,
-        codec=context.name,
+        codec=context.codec.canonical_name,
         sample_rate_hz=context.sample_rate or 0,
         channels=context.channels or 0,
         language=_language(stream),
@@ -163,7 +180,9 @@ def _audio(stream: Any) -> AudioStream:
 def _subtitle(stream: Any) -> SubtitleStream:
     context = stream.codec_context
     return SubtitleStream(
-        index=stream.index, codec=context.name if context is not None else "unknown", language=_language(stream)
+        index=stream.index,
+        codec=context.codec.canonical_name if context is not None else "unknown",
+        language=_language(stream),
     )
 
 
