@@ -1,0 +1,222 @@
+"""Jobs, results, plans and providers as JSON for machines and as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mediabroker.broker import Job, Plan
+from mediabroker.refs import MediaURI
+from mediabroker.results import ImagesResult, JobResult, Output, VideoResult
+from mediabroker.spi import Capabilities
+from mediabroker.states import JobState
+
+__all__ = [
+    "capabilities_data",
+    "job_card",
+    "job_data",
+    "job_table",
+    "matrix",
+    "plan_card",
+    "provider_table",
+    "result_card",
+    "short_uri",
+    "size_text",
+]
+
+_STYLES = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow", JobState.RUNNING: "cyan"}
+SHORT_ID = 10
+"""Characters of an id that a table shows; any unique beginning names a job."""
+
+
+def job_data(job: Job[Any], result: JobResult | None = None) -> dict[str, Any]:
+    """Everything about a job, as JSON values."""
+    return {
+        "id": job.id,
+        "ref": str(job.ref),
+        "kind": job.kind,
+        "state": str(job.state),
+        "phase": job.phase,
+        "progress": job.progress,
+        "frames": job.frames.model_dump(mode="json") if job.frames else None,
+        "hold_reason": job.hold_reason,
+        "cancel_requested": job.cancel_requested,
+        "created_at": job.created_at.isoformat(),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        "spec": job.spec.model_dump(mode="json") if job.spec else None,
+        "attempts": [
+            {"number": each.number, "provider": each.provider, "state": str(each.state), "error": _error(each.error)}
+            for each in job.attempts
+        ],
+        "error": _error(job.error),
+        "result": result.model_dump(mode="json") if result else None,
+    }
+
+
+def _error(error: Any) -> Any:
+    return error.model_dump(mode="json") if error else None
+
+
+def job_card(job: Job[Any], result: JobResult | None = None) -> RenderableType:
+    """One job, one fact a line, only the facts there are."""
+    spec = job.spec
+    progress = None if job.progress is None or job.state.is_terminal else f"{job.progress:.0%}"
+    facts: list[tuple[str, str | Text | None]] = [
+        ("id", job.id),
+        ("state", Text(str(job.state), style=_STYLES.get(job.state, ""))),
+        ("phase", job.phase if not job.state.is_terminal else None),
+        ("progress", progress),
+        ("on hold", job.hold_reason),
+        ("error", str(job.error) if job.error else None),
+        ("kind", job.kind),
+        ("input", short_uri(spec.input) if spec else None),
+        ("output", short_uri(spec.output) if spec and spec.output else None),
+        ("labels", ", ".join(f"{name}={value}" for name, value in job.labels.items()) or None),
+        ("attempts", ", ".join(f"{each.provider} {each.state}" for each in job.attempts)),
+        ("created", job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")),
+        ("took", _span(job.created_at, job.finished_at) if job.finished_at else None),
+        ("ref", str(job.ref)),
+    ]
+    grid = _grid((name, value) for name, value in facts if value)
+    return Group(grid, result_card(result)) if result and result.outputs else grid
+
+
+def job_table(listed: Sequence[Job[Any]]) -> Table:
+    table = _table("id", "kind", "state", "progress", "provider", "age", "output")
+    now = datetime.now(timezone.utc)
+    for job in listed:
+        target = job.spec.output or job.spec.input if job.spec else None
+        table.add_row(
+            job.id[:SHORT_ID],
+            job.kind,
+            Text(str(job.state), style=_STYLES.get(job.state, "")),
+            "" if job.progress is None else f"{job.progress:.0%}",
+            ", ".join(each.provider for each in job.attempts),
+            _span(job.created_at, now),
+            target.name if target else "",
+        )
+    return table
+
+
+def result_card(result: JobResult) -> RenderableType:
+    """What a job has made: one line an output, and what was measured."""
+    lines = [_output_line(output) for output in result.outputs]
+    measured = _measured(result)
+    lines += [Text(measured, style="dim")] if measured else []
+    lines += [Text(f"{item.outcome:7} {short_uri(item.source)}") for item in result.items if len(result.items) > 1]
+    return Group(*lines)
+
+
+def _output_line(output: Output) -> Text:
+    size = f"  {size_text(output.size_bytes)}" if output.size_bytes is not None else ""
+    return Text.assemble((short_uri(output.uri), "bold"), size)
+
+
+def _measured(result: JobResult) -> str:
+    if not isinstance(result, (VideoResult, ImagesResult)):
+        return ""
+    parts = [f"{result.width_px}×{result.height_px}"] if result.width_px else []
+    if isinstance(result, VideoResult):
+        parts += [f"{result.frame_count} frames"] if result.frame_count is not None else []
+        parts += [f"{result.duration_s:.2f} s of video"] if result.duration_s is not None else []
+        if result.elapsed_s:
+            rate = f", {result.frame_count / result.elapsed_s:.1f} frames/s" if result.frame_count else ""
+            parts.append(f"made in {result.elapsed_s:.1f} s{rate}")
+    return " · ".join(parts)
+
+
+def plan_card(plan: Plan) -> RenderableType:
+    head = Text.assemble("the job would run on ", (plan.provider, "bold"))
+    moved = Text(f"{size_text(plan.staging_bytes)} would be moved first") if plan.staging_bytes else None
+    passed = [Text(f"not {each.provider}: {each.reason}", style="dim") for each in plan.rejected]
+    table = _table("effect", "call", "parameters")
+    for call in plan.calls:
+        params = "\n".join(f"{name} = {_short(value)}" for name, value in call.params.items())
+        table.add_row(call.effect, f"{call.service}.{call.operation}", Text(params))
+    return Group(*(each for each in (head, moved, *passed, table) if each is not None))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def capabilities_data(type_name: str, able: Capabilities) -> dict[str, Any]:
+    """A provider's capabilities as JSON values."""
+    data = able.model_dump(mode="json", exclude={"options"})
+    names = sorted(name for name in able.options.model_fields if name != "extra") if able.options else []
+    return {"type": type_name, **data, "options": names}
+
+
+def provider_table(described: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("name", "type", "kinds", "reads", "writes", "cancel", "progress")
+    for name, data in described.items():
+        if "error" in data:
+            table.add_row(name, data["type"], Text(data["error"], style="red"), "", "", "", "")
+            continue
+        table.add_row(
+            name,
+            data["type"],
+            ", ".join(data["kinds"]),
+            ", ".join(sorted(data["input_schemes"])),
+            ", ".join(sorted(data["output_schemes"])),
+            _yes(data["cancel"]),
+            _yes(data["progress"]),
+        )
+    return table
+
+
+def matrix(described: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Kinds down, providers across."""
+    table = _table("kind", *described)
+    kinds = sorted({kind for data in described.values() for kind in data.get("kinds", ())})
+    for kind in kinds:
+        table.add_row(kind, *(_yes(kind in data.get("kinds", ())) for data in described.values()))
+    return table
+
+
+def short_uri(uri: MediaURI) -> str:
+    """A local path as it is typed, any other URI in full."""
+    return str(uri.path) if uri.scheme == "file" else str(uri)
+
+
+def size_text(size_bytes: float) -> str:
+    """Bytes for people, in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit in ("B", "kB") else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "–"
+
+
+def _span(start: datetime, end: datetime) -> str:
+    seconds = max((end - start).total_seconds(), 0)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _grid(rows: Iterable[tuple[str, str | Text]]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, value if isinstance(value, Text) else Text(value))
+    return grid
