@@ -1,0 +1,65 @@
+"""What can be set for a local provider, and for one job on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from mediabroker.config import data_folder
+from mediabroker.errors import ConfigurationError
+from mediabroker.media.limits import MediaLimits, ProcessLimits
+from mediabroker.models import Value
+from mediabroker.spi import ProviderOptions
+
+__all__ = ["LocalOptions", "LocalSettings", "build_settings"]
+
+
+class LocalSettings(Value, frozen=True):
+    """`[providers.<name>]` of type `local`. Processes with the same `root` share its jobs and its `max_parallel`."""
+
+    root: Path
+    """Default: `local/<name>` in the user's data folder. It must lie on a local disk, for the sake of its locks."""
+    max_parallel: int = Field(default=1, ge=1, le=64)
+    """Jobs that run at a time across all processes; the others wait in the order they were submitted."""
+    ffmpeg: Path | None = None
+    """The ffmpeg to run; default: the system's, else the one that `mediabroker[local]` brings."""
+    max_worker_attempts: int = Field(default=3, ge=1, le=20)
+    """How often a worker that dies without a word is started in all; it goes on where the last one stopped."""
+    cancel_grace_s: float = Field(default=5.0, ge=0, le=60)
+    """How long a cancelled worker has to tidy up before it is killed, in seconds."""
+    media_limits: MediaLimits = MediaLimits()
+    process_limits: ProcessLimits = ProcessLimits()
+
+    @field_validator("root", "ffmpeg")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path else None
+
+
+class LocalOptions(ProviderOptions, frozen=True):
+    """How one job runs on this machine. `extra` is refused: there is nothing beyond these options."""
+
+    provider: ClassVar[str] = "local"
+
+    runtime: Literal["auto", "onnx", "openvino", "torch"] = "auto"
+    """What runs the super-resolution model; `auto` takes the fastest that is installed."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Threads of the super-resolution model; default: one a core."""
+    nice: int = Field(default=0, ge=0, le=19)
+    """How far the job gives way to other programs: 0 not at all, 19 as far as possible."""
+
+
+def build_settings(name: str, given: Mapping[str, Any]) -> LocalSettings:
+    """The validated settings of the instance `name`.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; the message names each.
+    """
+    try:
+        return LocalSettings.model_validate({"root": data_folder() / "local" / name, **given})
+    except ValidationError as error:
+        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"providers.{name}: {findings}") from error

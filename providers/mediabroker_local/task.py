@@ -1,0 +1,48 @@
+"""What a worker has in hand: the request, the machine's settings, and the ways to report and to be stopped."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mediabroker.jobs import JobSpec
+from mediabroker.media.limits import MediaLimits, ProcessLimits
+from mediabroker_local.folder import JobFolder
+from mediabroker_local.progress import Reporter
+from mediabroker_local.settings import LocalOptions
+
+__all__ = ["Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job as a worker sees it. `cancel` is set when the work must stop, whoever wants it."""
+
+    folder: JobFolder
+    spec: JobSpec[Any]
+    options: LocalOptions
+    ffmpeg: Path | None
+    media_limits: MediaLimits
+    process_limits: ProcessLimits
+    report: Reporter
+    lock_fd: int
+    """Held by whatever does the work, so that the job counts as running until the last of them is gone."""
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def load(cls, folder: JobFolder, lock_fd: int) -> Task:
+        """Read back what the transport has written."""
+        document = folder.document()
+        settings = document["settings"]
+        return cls(
+            folder=folder,
+            spec=JobSpec.parse(document["spec"]),
+            options=LocalOptions.model_validate(document["options"]),
+            ffmpeg=Path(settings["ffmpeg"]) if settings["ffmpeg"] else None,
+            media_limits=MediaLimits.model_validate(settings["media_limits"]),
+            process_limits=ProcessLimits.model_validate(settings["process_limits"]),
+            report=Reporter(folder),
+            lock_fd=lock_fd,
+        )
