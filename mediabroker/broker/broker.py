@@ -77,7 +77,7 @@ class Broker:
             clock=clock or SystemClock(),
             settings=settings,
         )
-        self._watcher = Watcher(self.core)
+        self.watcher = Watcher(self.core)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
@@ -92,7 +92,7 @@ class Broker:
 
     def close(self) -> None:
         """Stop watching and let go of the store and the transports. Jobs go on."""
-        self._watcher.close()
+        self.watcher.close()
         self.core.fleet.close()
         self.core.store.close()
 
@@ -224,7 +224,7 @@ class Broker:
 
     def future(self, job_id: str) -> Future[JobRecord]:
         """Done when the job has ended; cancel it to stop waiting. Occupies no thread."""
-        return self._watcher.future(job_id)
+        return self.watcher.future(job_id)
 
     def job_events(self, job_id: str, *, follow: bool) -> Iterator[JobEvent]:
         """See `Job.events`."""
@@ -232,7 +232,7 @@ class Broker:
             yield from self._events_after(job_id, 0)
             return
         sequence = 0
-        with self._watcher.following(job_id):
+        with self.watcher.following(job_id):
             while True:
                 ended = self._record(job_id).state.is_terminal
                 for event in self._events_after(job_id, sequence):
@@ -240,7 +240,7 @@ class Broker:
                     yield event
                 if ended:
                     return
-                self._watcher.wait_for_pass()
+                self.watcher.wait_for_pass()
 
     def _events_after(self, job_id: str, sequence: int) -> Sequence[JobEvent]:
         with self.core.store.read() as tx:

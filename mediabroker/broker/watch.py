@@ -32,7 +32,7 @@ class Watcher:
         self._followed: dict[str, int] = defaultdict(int)
         self._pass = 0
         self._wake = Event()
-        self._closed = False
+        self._stop = Event()
         self._thread: Thread | None = None
 
     def future(self, job_id: str) -> Future[JobRecord]:
@@ -61,11 +61,11 @@ class Watcher:
         """Return once a whole pass over the watched jobs has begun and ended."""
         with self._changed:
             goal = self._pass + 1
-            self._changed.wait_for(lambda: self._pass >= goal or self._closed)
+            self._changed.wait_for(lambda: self._pass >= goal or self._stop.is_set())
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self._stop.set()
             self._wake.set()
             self._changed.notify_all()
             waiting = [future for futures in self._futures.values() for future in futures]
@@ -76,7 +76,7 @@ class Watcher:
             self._thread.join()
 
     def _ensure_running(self) -> None:
-        if self._closed:
+        if self._stop.is_set():
             raise RuntimeError("the broker is closed")
         self._wake.set()
         if self._thread is None:
@@ -95,7 +95,13 @@ class Watcher:
             interval_s = base_s if now != before else min(interval_s * _GROWTH, base_s * _SLOWEST_FACTOR)
             before = now
             if self._any_watched():
-                self._core.clock.wait(self._wake, interval_s)
+                self._pause(base_s, interval_s)
+
+    def _pause(self, base_s: float, interval_s: float) -> None:
+        """The provider's own pace in any case, so that many new waiters share a query; a new one cuts the rest short."""
+        self._core.clock.wait(self._stop, base_s)
+        if interval_s > base_s:
+            self._core.clock.wait(self._wake, interval_s - base_s)
 
     def _watched(self) -> list[str]:
         """The jobs to look at; with none the thread ends, and the next waiter starts another."""
@@ -104,14 +110,14 @@ class Watcher:
                 self._futures[job_id] = [future for future in self._futures[job_id] if not future.cancelled()]
                 if not self._futures[job_id]:
                     del self._futures[job_id]
-            ids = [] if self._closed else sorted({*self._futures, *self._followed})
+            ids = [] if self._stop.is_set() else sorted({*self._futures, *self._followed})
             if not ids:
                 self._thread = None
             return ids
 
     def _any_watched(self) -> bool:
         with self._changed:
-            return bool(self._futures or self._followed) and not self._closed
+            return bool(self._futures or self._followed) and not self._stop.is_set()
 
     def _look(self, ids: Sequence[str]) -> list[JobRecord]:
         try:

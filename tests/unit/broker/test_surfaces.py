@@ -1,0 +1,153 @@
+"""Plan, list, adopt, prune; and that the asyncio face is the same broker."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mediabroker import AsyncBroker, AsyncJob, Broker, Job, JobState, SuperResolution, Transcode
+from mediabroker.errors import ConfigurationError, IdempotencyConflictError, JobNotFoundError, UnsupportedError
+from mediabroker.refs import JobRef
+from tests.ledger import LedgerProvider
+from tests.unit.broker.conftest import HandClock, MakeBroker
+
+
+def _finish(vendor: LedgerProvider) -> None:
+    for each in vendor.ledger.accepted():
+        vendor.ledger.say(each["id"], "done")
+
+
+def test_plan_shows_the_calls_and_makes_none(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    planned = broker.plan(spec)
+    assert (planned.provider, planned.rejected) == ("ledger", ())
+    assert [(call.operation, call.effect, call.step) for call in planned.calls] == [
+        ("SubmitJob", "create", "array"),
+        ("SubmitJob", "create", "merge"),
+    ]
+    assert planned.calls[1].params["after"] == ["<array.jobId>"]
+    assert planned.calls[0].params["name"] == "<token>-array"
+    assert vendor.ledger.calls == []
+    assert list(broker.list()) == []
+
+
+def test_submit_makes_exactly_the_planned_calls(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    planned = [(call.operation, call.step, set(call.params)) for call in broker.plan(spec).calls]
+    broker.submit(spec)
+    assert [(call.operation, call.step, set(call.params)) for call in vendor.ledger.calls] == planned
+
+
+def test_plan_names_every_provider_passed_over_with_the_reason(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    other = LedgerProvider("other", {"folder": vendor.options.folder})
+    other.check = _refuses  # type: ignore[method-assign]  # one instance with less to offer
+    both = Broker(broker.core.settings, providers={"other": other, "ledger": vendor})
+    try:
+        planned = both.plan(spec)
+    finally:
+        both.close()
+    assert planned.provider == "ledger"
+    assert [(each.provider, each.reason) for each in planned.rejected] == [("other", "no GPU there")]
+
+
+def _refuses(spec: Any, options: Any) -> None:
+    raise UnsupportedError("no GPU there")
+
+
+def test_list_filters_by_state_kind_provider_and_label(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    first = broker.submit(spec)
+    second = broker.submit(SuperResolution(input=spec.input, output=spec.output))
+    _finish(vendor)
+    first.refresh()
+    assert [job.id for job in broker.list(state=JobState.SUCCEEDED)] == [first.id]
+    assert [job.id for job in broker.list(kind="super_resolution")] == [second.id]
+    assert [job.id for job in broker.list(label=("show", "a"))] == [first.id]
+    assert list(broker.list(provider="tokyo")) == []
+    assert len(list(broker.list(provider="ledger"))) == 2
+    assert len(list(broker.list(limit=1))) == 1
+
+
+def test_reference_alone_finds_the_job_from_another_store(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    ref = str(broker.submit(spec).ref)
+    elsewhere, _ = make_broker(store="other.db")
+    adopted = elsewhere.get(ref)
+    assert adopted.spec is None
+    _finish(vendor)
+    assert adopted.wait(5).state is JobState.SUCCEEDED
+    assert elsewhere.get(JobRef.parse(ref)).id == adopted.id
+
+
+def test_reference_that_the_provider_does_not_know_is_job_not_found(make_broker: MakeBroker) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(JobNotFoundError):
+        broker.get("job:1/ledger/transcode/abc?member=only:job-99")
+
+
+def test_reference_of_another_account_is_refused(make_broker: MakeBroker) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(ConfigurationError, match="account 999"):
+        broker.get("job:1/ledger/transcode/abc?account=999&member=only:job-0")
+
+
+def test_prune_removes_old_ended_jobs_and_never_a_live_or_keyed_one(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
+) -> None:
+    broker, vendor = make_broker()
+    ended, keyed = broker.submit(spec), broker.submit(spec, idempotency_key="k")
+    _finish(vendor)
+    broker.wait([ended, keyed], timeout=5)
+    live = broker.submit(spec)
+    clock.advance(10 * 86400)
+    assert broker.prune(timedelta(days=9)).jobs == 1
+    assert {job.id for job in broker.list()} == {keyed.id, live.id}
+    with pytest.raises(JobNotFoundError):
+        ended.refresh()
+    clock.advance(21 * 86400)
+    assert broker.prune(timedelta(days=9)).jobs == 1
+    assert [job.id for job in broker.list()] == [live.id]
+
+
+def _public(cls: type) -> dict[str, list[str]]:
+    return {
+        name: [parameter for parameter in inspect.signature(member).parameters if parameter != "cls"]
+        for name, member in inspect.getmembers(cls, callable)
+        if not name.startswith("_")
+    }
+
+
+def test_asyncio_face_has_the_same_names_and_parameters() -> None:
+    inner = {"poll", "future", "job_events", "watcher"}  # what handles use, not users
+    sync = {name: parameters for name, parameters in _public(Broker).items() if name not in inner}
+    sync["aclose"] = sync.pop("close")
+    assert {name: each for name, each in _public(AsyncBroker).items() if name != "in_thread"} == sync
+    assert _public(AsyncJob) == _public(Job)
+
+
+def test_asyncio_face_runs_the_same_broker(make_broker: MakeBroker, spec: Transcode) -> None:
+    settings = make_broker()[0].core.settings
+    vendor = make_broker()[1]
+
+    async def use() -> None:
+        async with AsyncBroker(settings, providers={"ledger": vendor}) as broker:
+            job = await broker.submit(spec, idempotency_key="k")
+            assert (await broker.get(job.id)).id == job.id
+            with pytest.raises(TimeoutError):
+                await job.result(timeout=0.01)
+            with pytest.raises(IdempotencyConflictError):
+                await broker.submit(spec.model_copy(update={"overwrite": True}), idempotency_key="k")
+            _finish(vendor)
+            result = await job.result(timeout=10)
+            assert result.outputs
+            assert [type(event).__name__ async for event in job.events()][-1] == "JobSucceeded"
+            assert [each.id async for each in broker.list()] == [job.id]
+            waited = await broker.wait([job], timeout=1)
+            assert waited.done == [job]
+
+    asyncio.run(use())
