@@ -23,7 +23,7 @@ from mediabroker.media.tonemap import to_standard_range
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, Output, VideoStream
 
-__all__ = ["frame_at", "snapshot"]
+__all__ = ["frame_at", "picture_of", "snapshot"]
 
 _STEPS_BACK_S = (0, 2, 8, 30)
 """Transport streams have no index, and a seek may land behind its goal: then look earlier, at last from the start."""
@@ -62,7 +62,7 @@ def snapshot(
             if cancel is not None and cancel.is_set():
                 raise MediaError(ErrorCode.CANCELLED, "cancelled between two pictures")
             with open_input(source, limits=limits) as container, media_errors(source):
-                picture = _picture(frame_at(container, source, time_s), video, width_px)
+                picture = picture_of(frame_at(container, source, time_s), video, width_px)
             made.append(_save(picture, folder / f"{number}{final.suffix.lower()}", final))
             size = picture.size
         outputs = []
@@ -115,7 +115,8 @@ def _last_until(frame: Any, later: Iterator[Any], goal: int, source: Path, time_
     return frame  # type: ignore[no-any-return]  # as above
 
 
-def _picture(frame: av.VideoFrame, video: VideoStream, width_px: int | None) -> Image.Image:
+def picture_of(frame: av.VideoFrame, video: VideoStream, width_px: int | None = None) -> Image.Image:
+    """A decoded frame as RGB for people: upright, square pixels, HDR mapped to the standard range."""
     width, height = display_size(video)
     if width_px is not None:
         width, height = width_px, max(1, round(height * width_px / width))
