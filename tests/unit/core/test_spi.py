@@ -23,14 +23,14 @@ from mediabroker.spi import (
     Reply,
     SubmitContext,
     ask,
+    drive,
     fold_members,
 )
 from mediabroker.states import JobState
-from mediabroker.spi import drive
 from mediabroker.testing.driver import Driver, Exchange, ReplayDivergedError, new_context, replay
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
