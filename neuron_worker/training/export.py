@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from neuron_worker.training.degrade import clean_pair, compressed_pair
@@ -38,8 +39,8 @@ def golden_tile() -> Bytes:
 
 
 def load_layers(weights: Path) -> list[Layer]:
-    """The convolutions of a safetensors file in the order of the signal."""
-    tensors = load_file(weights)
+    """The convolutions of a safetensors file in the order of the signal, rounded to what ships."""
+    tensors = {name: tensor.astype(np.float32) for name, tensor in _shipped_precision(load_file(weights)).items()}
     names = {name.rsplit(".", 1)[0] for name in tensors}
     body = sorted((name for name in names if name.startswith("body.")), key=lambda name: int(name.split(".")[1]))
     return [Layer(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in ("head", *body, "tail")]
@@ -77,7 +78,7 @@ def export(weights: Path, images: Path, out: Path) -> dict[str, Any]:
         "-deep.onnx": build_deep_graph(layers, record.scale),
     }
     contents = {suffix: model.SerializeToString(deterministic=True) for suffix, model in graphs.items()}
-    contents[".safetensors"] = save(load_file(weights))
+    contents[".safetensors"] = save(_shipped_precision(load_file(weights)))
     name = f"{record.model}-x{record.scale}"
     out.mkdir(parents=True, exist_ok=True)
     for suffix, content in contents.items():
@@ -92,6 +93,11 @@ def export(weights: Path, images: Path, out: Path) -> dict[str, Any]:
     }
     write_card(out / f"{name}.json", card)
     return card
+
+
+def _shipped_precision(tensors: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.floating]]:
+    """Weights as float16, biases as they are: 11 significant bits cost nothing visible and halve the files."""
+    return {name: value.astype(np.float16) if value.ndim > 1 else value for name, value in tensors.items()}
 
 
 def _describe(layers: list[Layer]) -> dict[str, int]:

@@ -35,7 +35,10 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Layer:
-    """Weight ``(out, in, 3, 3)`` and bias ``(out,)`` of one convolution, float32, for luma in 0..1."""
+    """Weight ``(out, in, 3, 3)`` and bias ``(out,)`` of one convolution, float32, for luma in 0..1.
+
+    The floating-point graphs store weights (not biases) as float16; values that float16 holds lose nothing.
+    """
 
     weight: Array
     bias: Array
@@ -110,7 +113,7 @@ class _Graph:
     def float_layers(self, blocks: str, layers: Sequence[Layer]) -> str:
         hidden = blocks
         for index, layer in enumerate(layers):
-            weight = self.constant(f"layer{index}.weight", layer.weight)
+            weight = self._halved(f"layer{index}.weight", layer.weight)
             bias = self.constant(f"layer{index}.bias", layer.bias)
             hidden = self._convolution([hidden, weight, bias], f"layer{index}")
             if index < len(layers) - 1:
@@ -156,6 +159,11 @@ class _Graph:
 
     def _convolution(self, inputs: Sequence[str], output: str) -> str:
         return self.add("Conv", inputs, output, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+    def _halved(self, name: str, value: Array) -> str:
+        # Half the size in the file; runtimes widen it once, when they load the graph. The arithmetic stays fp32.
+        stored = self.constant(f"{name}.stored", value.astype(np.float16))
+        return self.add("Cast", [stored], name, to=TensorProto.FLOAT)
 
     def _stored(self, name: str, value: NDArray[Any], steps: Array) -> str:
         zeros = self.constant(f"{name}.zero", np.zeros(steps.shape, value.dtype))

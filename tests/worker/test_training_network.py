@@ -33,6 +33,8 @@ def lively(architecture: Architecture, scale: int, seed: int = 0) -> LumaUpscale
     for name, value in network.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(value, std=0.02)
+        else:
+            value.data = value.data.half().float()  # what the files can hold
     return network.eval()
 
 
