@@ -1,7 +1,7 @@
 """A vendor whose truth lies outside the process under test: an append-only, flushed ledger of what it has accepted.
 
-It behaves like the worst of the real ones: no client token, several creates per job, searchable by name only after a while,
-and it can be told to lose its answers, to refuse, or to kill whoever calls it, before or after the effect.
+It behaves like the worst of the real ones: no client token, several creates per job, searchable by name only after a
+while, and it can be told to lose its answers, to refuse, or to kill whoever calls it, before or after the effect.
 """
 
 from __future__ import annotations
@@ -217,7 +217,9 @@ class LedgerProvider(Provider):
             vendor_attempt=job.get("attempt", 0),
             progress=job.get("progress"),
             error=JobError.of(ErrorCode.PROVIDER_INTERNAL, "it broke", raw=job) if failed else None,
-            result=JobResult(outputs=(Output(uri=member.output),)) if state is JobState.SUCCEEDED and member.output else None,
+            result=JobResult(outputs=(Output(uri=member.output),))
+            if state is JobState.SUCCEEDED and member.output
+            else None,
             raw=job,
         )
 

@@ -98,7 +98,7 @@ class Watcher:
                 self._pause(base_s, interval_s)
 
     def _pause(self, base_s: float, interval_s: float) -> None:
-        """The provider's own pace in any case, so that many new waiters share a query; a new one cuts the rest short."""
+        """The provider's own pace in any case, so that many waiters share a query; a new one cuts the rest short."""
         self._core.clock.wait(self._stop, base_s)
         if interval_s > base_s:
             self._core.clock.wait(self._wake, interval_s - base_s)

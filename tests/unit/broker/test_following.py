@@ -40,9 +40,7 @@ def test_job_succeeds_only_when_its_last_member_did(make_broker: MakeBroker, spe
     assert _kinds(job) == ["JobQueued", "JobStarted", "JobSucceeded"]
 
 
-def test_vendor_success_without_the_output_is_a_failure(
-    make_broker: MakeBroker, spec: Transcode, output: Path
-) -> None:
+def test_vendor_success_without_the_output_is_a_failure(make_broker: MakeBroker, spec: Transcode, output: Path) -> None:
     broker, vendor = make_broker()
     job = broker.submit(spec)
     output.unlink()
@@ -309,9 +307,7 @@ def test_cancel_while_the_outcome_is_unknown_never_sends_again(
     assert len(accepted()) == 1
 
 
-def test_cancel_of_a_half_submitted_chain_stops_what_was_started(
-    make_broker: MakeBroker, spec: Transcode
-) -> None:
+def test_cancel_of_a_half_submitted_chain_stops_what_was_started(make_broker: MakeBroker, spec: Transcode) -> None:
     broker, _ = make_broker(fault="merge:reset", settle_time_s=None)
     job = broker.submit(spec)
     assert job.state is JobState.SUBMITTING

@@ -66,9 +66,7 @@ def test_same_key_for_another_request_is_a_conflict_and_calls_nobody(make_broker
     assert len(vendor.ledger.calls) == before
 
 
-def test_key_is_free_again_only_after_its_retention(
-    make_broker: MakeBroker, spec: Transcode, clock: HandClock
-) -> None:
+def test_key_is_free_again_only_after_its_retention(make_broker: MakeBroker, spec: Transcode, clock: HandClock) -> None:
     broker, vendor = make_broker()
     first = broker.submit(spec, idempotency_key="k")
     clock.advance(90 * 86400)
