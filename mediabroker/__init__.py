@@ -6,7 +6,8 @@ with Broker() as broker:
     video = broker.run(SuperResolution(input="in.mp4", output="out.mp4", scale=2))
 """
 
-from mediabroker.broker import AsyncBroker, AsyncJob, Attempt, Broker, Job, Plan
+from typing import TYPE_CHECKING, Any
+
 from mediabroker.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -50,6 +51,9 @@ from mediabroker.refs import JobRef, MediaURI
 from mediabroker.results import ImagesResult, Item, JobResult, MediaInfoResult, Output, VideoResult
 from mediabroker.spi import CancelOutcome, ProviderOptions
 from mediabroker.states import JobState
+
+if TYPE_CHECKING:
+    from mediabroker.broker import AsyncBroker, AsyncJob, Attempt, Broker, Job, Plan
 
 __all__ = [
     "AsyncBroker",
@@ -103,3 +107,15 @@ __all__ = [
     "VideoEncoder",
     "VideoResult",
 ]
+
+_FROM_BROKER = {"AsyncBroker", "AsyncJob", "Attempt", "Broker", "Job", "Plan"}
+
+
+def __getattr__(name: str) -> Any:
+    # The broker brings the database toolkit, which is half of the import time; who only builds specs or reads events
+    # (a Lambda function, a web handler) never pays for it.
+    if name in _FROM_BROKER:
+        from mediabroker import broker  # noqa: PLC0415
+
+        return getattr(broker, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
