@@ -24,7 +24,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 WIDTH_PX, HEIGHT_PX, FPS = 480, 270, 25
 SAMPLE_RATE_HZ = 48_000
-FADE_FRAMES = 6
 FLOAT = np.dtype[np.float32]
 
 
@@ -40,9 +39,9 @@ class Shot:
 
 
 SHOTS = (
-    Shot("rocket.jpg", "Falcon 9  |  Launch Complex 40, Cape Canaveral", 56, (0.35, 1.0, 500), (0.55, 0.35, 600)),
-    Shot("chelsea.png", "Chelsea  |  keeps an eye on the camera", 46, (0.9, 0.25, 442), (0.2, 0.6, 424)),
-    Shot("coffee.png", "Espresso  |  the cup before the second cup", 42, (0.35, 0.2, 540), (0.5, 0.75, 474)),
+    Shot("rocket.jpg", "Falcon 9  |  Launch Complex 40, Cape Canaveral", 48, (0.35, 1.0, 500), (0.55, 0.35, 600)),
+    Shot("chelsea.png", "Chelsea  |  keeps an eye on the camera", 41, (0.9, 0.25, 442), (0.2, 0.6, 424)),
+    Shot("coffee.png", "Espresso  |  the cup before the second cup", 41, (0.35, 0.2, 540), (0.5, 0.75, 474)),
 )
 
 
@@ -66,17 +65,10 @@ def main(target: Path) -> None:
 
 
 def _film() -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Every frame as `(270, 480, 3) uint8 RGB`; neighbouring shots dissolve into each other."""
+    """Every frame as `(270, 480, 3) uint8 RGB`."""
     noise = np.random.default_rng(1969)
-    tail: list[np.ndarray[Any, FLOAT]] = []
     for shot in SHOTS:
-        pictures = list(_views(shot))
-        for position, old in enumerate(tail):
-            share = (position + 1) / (len(tail) + 1)
-            pictures[position] = (1 - share) * old + share * pictures[position]
-        last = shot is SHOTS[-1]
-        body, tail = (pictures, []) if last else (pictures[:-FADE_FRAMES], pictures[-FADE_FRAMES:])
-        for picture in body:
+        for picture in _views(shot):
             grain = noise.normal(0, 0.9, (HEIGHT_PX, WIDTH_PX, 1))
             yield np.clip(picture + grain + 0.5, 0, 255).astype(np.uint8)
 

@@ -1,0 +1,114 @@
+"""The comparison as one HTML file that holds everything it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mediabroker.compare.facts import Facts
+from mediabroker.compare.moments import Moment
+
+__all__ = ["write_page"]
+
+_WIDEST_PX = 1920
+"""Wider overviews are reduced, both sides alike; details never are."""
+_THUMB_PX = 62
+_LOSSY = {"quality": 92, "method": 4}
+_LOSSLESS = {"lossless": True, "method": 4}
+
+
+def write_page(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
+    """Write the page, whole or not at all."""
+    width, height = moments[0].after.size
+    parts = {
+        "title": escape(facts.title),
+        "headline": escape(facts.headline),
+        "method": escape(facts.method),
+        "ratio": f"{width / height:.6f}",
+        "figures": "".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for value, name in facts.figures
+        ),
+        "moments": "".join(_stages(moments)),
+        "thumbs": "".join(_thumbs(moments)),
+        "keys": f"<kbd>1</kbd> to <kbd>{len(moments)}</kbd> choose the moment. " if len(moments) > 1 else "",
+        "details": "".join(_details(moments)),
+        "rows": "".join(
+            f'<tr><th scope="row">{escape(name)}</th><td>{escape(source)}</td><td>{escape(result)}</td></tr>'
+            for name, source, result in facts.rows
+        ),
+        "reduced": f"The large pictures are reduced to {_WIDEST_PX} pixels. " if width > _WIDEST_PX else "",
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
+    }
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(_filled(_asset("page.html"), parts), encoding="utf-8")
+    partial.replace(path)
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    head, *rest = template.split("{{")
+    pieces = [head]
+    for piece in rest:
+        name, _, tail = piece.partition("}}")
+        pieces += [parts[name], tail]
+    return "".join(pieces)
+
+
+def _asset(name: str) -> str:
+    return (files("mediabroker.compare") / name).read_text(encoding="utf-8")
+
+
+def _stages(moments: Sequence[Moment]) -> Iterator[str]:
+    for index, moment in enumerate(moments):
+        hidden = " hidden" if index else ""
+        yield (
+            f'<div class="moment"{hidden}>'
+            f'<div class="layer before">{_img(_overview(moment.before), f"source at {moment.timecode}", _LOSSY)}</div>'
+            f'<div class="layer after">{_img(_overview(moment.after), f"result at {moment.timecode}", _LOSSY)}</div>'
+            "</div>"
+        )
+
+
+def _thumbs(moments: Sequence[Moment]) -> Iterator[str]:
+    for index, moment in enumerate(moments):
+        pressed = "false" if index else "true"
+        small = moment.after.copy()
+        small.thumbnail((4 * _THUMB_PX, 2 * _THUMB_PX))
+        yield (
+            f'<button type="button" aria-pressed="{pressed}">{_img(small, "", _LOSSY)}'
+            f"<span>{moment.timecode}</span></button>"
+        )
+
+
+def _details(moments: Sequence[Moment]) -> Iterator[str]:
+    for moment in moments:
+        left, top, right, bottom = moment.detail
+        width, height = moment.after.size
+        where = f'data-x="{(left + right) / 2 / width:.4f}" data-y="{(top + bottom) / 2 / height:.4f}"'
+        yield (
+            f'<button type="button" {where}>'
+            f"{_img(moment.before.crop(moment.detail), 'source, enlarged', _LOSSLESS)}"
+            f"{_img(moment.after.crop(moment.detail), 'result', _LOSSLESS)}"
+            f'<span>source, bicubic · <b>{moment.timecode}</b></span><span class="is">result</span></button>'
+        )
+
+
+def _overview(picture: Image.Image) -> Image.Image:
+    if picture.width <= _WIDEST_PX:
+        return picture
+    height = round(picture.height * _WIDEST_PX / picture.width)
+    return picture.resize((_WIDEST_PX, height), Image.Resampling.LANCZOS)
+
+
+def _img(picture: Image.Image, alt: str, how: Mapping[str, Any]) -> str:
+    data = io.BytesIO()
+    picture.save(data, "webp", **how)
+    url = f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+    return f'<img alt="{escape(alt)}" width="{picture.width}" height="{picture.height}" src="{url}">'

@@ -1,0 +1,74 @@
+"""The comparison as one PNG: the first moment in full, a detail of every moment below, source left, result right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from mediabroker.compare.facts import Facts
+from mediabroker.compare.moments import DETAIL_PX, Moment
+
+__all__ = ["write_still"]
+
+_MARGIN, _GAP, _HEAD = 36, 8, 104
+_ZOOM = 3
+_DETAIL = (DETAIL_PX[0] * _ZOOM, DETAIL_PX[1] * _ZOOM)
+_HALF = 2 * _DETAIL[0] + _GAP
+"""An overview is as wide as two details, so that the columns align."""
+_PAPER, _INK, _SOFT, _ACCENT = "#0e1011", "#eceeee", "#90979b", "#4fd1b0"
+_PLAIN = str.maketrans({"×": "x", "→": "to", "–": "-", "\u202f": " "})
+
+
+def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
+    """Write the PNG, whole or not at all."""
+    first = moments[0]
+    height = round(_HALF * first.after.height / first.after.width)
+    below = _HEAD + height + _GAP
+    rows = (len(moments) + 1) // 2
+    size = (2 * _MARGIN + 2 * _HALF + _GAP, below + rows * (_DETAIL[1] + _GAP) + _MARGIN - _GAP)
+    canvas = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    _write_head(draw, facts, size[0])
+    for column, (picture, label) in enumerate(((first.before, "source, bicubic"), (first.after, "result"))):
+        left = _MARGIN + column * (_HALF + _GAP)
+        canvas.paste(picture.resize((_HALF, height), Image.Resampling.LANCZOS), (left, _HEAD))
+        _tag(draw, (left + 12, _HEAD + 12), label, strong=column == 1)
+    for index, moment in enumerate(moments):
+        left = _MARGIN + index % 2 * (_HALF + _GAP)
+        _paste_detail(canvas, draw, moment, (left, below + index // 2 * (_DETAIL[1] + _GAP)))
+    partial = path.with_name(f".{path.name}.part")
+    canvas.save(partial, "png", optimize=True)
+    partial.replace(path)
+
+
+def _write_head(draw: ImageDraw.ImageDraw, facts: Facts, width: int) -> None:
+    draw.text((_MARGIN, 26), _plain(facts.title), font=ImageFont.load_default(30), fill=_INK)
+    draw.text(
+        (_MARGIN, 66), _plain(f"{facts.headline}  ·  {facts.method}"), font=ImageFont.load_default(18), fill=_SOFT
+    )
+    figures = "   ".join(f"{value} {name.partition(',')[0]}" for value, name in facts.figures[1:])
+    draw.text((width - _MARGIN, 66), _plain(figures), font=ImageFont.load_default(18), fill=_SOFT, anchor="ra")
+
+
+def _paste_detail(canvas: Image.Image, draw: ImageDraw.ImageDraw, moment: Moment, corner: tuple[int, int]) -> None:
+    left, top = corner
+    for column, picture in enumerate((moment.before, moment.after)):
+        detail = picture.crop(moment.detail)
+        enlarged = detail.resize((detail.width * _ZOOM, detail.height * _ZOOM), Image.Resampling.NEAREST)
+        canvas.paste(enlarged, (left + column * (_DETAIL[0] + _GAP), top))
+    _tag(draw, (left + 10, top + 10), f"{moment.timecode}, {_ZOOM}x", strong=False)
+    _tag(draw, (left + _DETAIL[0] + _GAP + 10, top + 10), "result", strong=True)
+
+
+def _tag(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, strong: bool) -> None:
+    font = ImageFont.load_default(16)
+    left, top, right, bottom = draw.textbbox((corner[0] + 10, corner[1] + 5), text, font=font)
+    draw.rounded_rectangle((left - 10, top - 6, right + 10, bottom + 7), 12, fill=_ACCENT if strong else _PAPER)
+    draw.text((corner[0] + 10, corner[1] + 5), text, font=font, fill=_PAPER if strong else _INK)
+
+
+def _plain(text: str) -> str:
+    """Text in the letters that Pillow's own font has; it has few beyond ASCII."""
+    return "".join(letter if letter.isascii() or letter == "·" else "_" for letter in text.translate(_PLAIN))
