@@ -35,7 +35,7 @@ def choose(
 
     Raises:
         UnsupportedError: no provider fits, with each one's reason; or options for a provider that is not in play.
-        ConfigurationError: `among` names an instance that is not configured.
+        ConfigurationError: `among` names an instance that is not configured, or the only provider lacks a package.
     """
     names = [among] if isinstance(among, str) else list(fleet if among is None else among)
     candidates, rejected = _candidates(fleet, names, asked=among is not None)
@@ -43,7 +43,9 @@ def choose(
     for provider in candidates:
         try:
             provider.check(spec, options_for(provider, options))
-        except UnsupportedError as error:
+        except (UnsupportedError, ConfigurationError) as error:
+            if len(names) == 1:
+                raise  # with nobody else in play, the provider's own word is the best there is
             rejected.append(Rejection(provider=provider.name, reason=str(error)))
         else:
             return Choice(provider, tuple(rejected))
