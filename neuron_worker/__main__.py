@@ -1,0 +1,158 @@
+"""`python -m neuron_worker`: one job document in, JSON lines out.
+
+    run JOB.json                  the whole job
+    plan JOB.json                 the steps one by one, each on any machine that sees the job's folder
+    slice JOB.json --index K
+    merge JOB.json
+    upscale IN OUT --scale 2      a job without a document
+    runtimes                      what can execute the networks here, and why not
+
+Each line on stdout is an object with `event`: `plan`, `progress`, `slice`, `result` or `error`. Exit codes:
+`neuron_worker.failures.Exit`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from mediabroker.errors import InvalidJobError
+from neuron_worker.document import JobDocument, load_document, parse_document
+from neuron_worker.failures import Exit, describe_failure, exit_code_of
+from neuron_worker.progress import Progress
+
+if TYPE_CHECKING:
+    from neuron_worker.plan import Plan
+
+__all__ = ["main"]
+
+_log = logging.getLogger("neuron_worker")
+
+Command = Callable[[argparse.Namespace, Event], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    level = logging.DEBUG if options.verbose else logging.WARNING
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    command: Command = options.command
+    try:
+        command(options, stop)
+    except BaseException as error:
+        _log.debug("the work ended", exc_info=error)
+        _tell("error", error=describe_failure(error).model_dump(mode="json"))
+        return exit_code_of(error)
+    return Exit.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m neuron_worker", description="Upscale a video.")
+    parser.add_argument("--verbose", action="store_true", help="say on stderr what is going on")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, what in (
+        ("run", _run, "the whole job"),
+        ("plan", _plan, "make the plan"),
+        ("slice", _slice, "make one slice"),
+        ("merge", _merge, "merge and publish"),
+    ):
+        each = commands.add_parser(name, help=what)
+        each.add_argument("document", type=Path, metavar="JOB.json")
+        each.set_defaults(command=command)
+        if name == "slice":
+            each.add_argument("--index", type=int, required=True, help="counted from 0")
+    upscale = commands.add_parser("upscale", help="a job without a document")
+    upscale.add_argument("input")
+    upscale.add_argument("output")
+    for name in ("scale", "model", "runtime", "threads", "work-dir"):
+        upscale.add_argument(f"--{name}", default=None)
+    upscale.add_argument("--overwrite", action="store_true", default=None)
+    upscale.add_argument("--deinterlace", action="store_true", default=None)
+    upscale.set_defaults(command=_upscale)
+    commands.add_parser("runtimes", help="what can run here").set_defaults(command=_runtimes)
+    return parser
+
+
+def _run(options: argparse.Namespace, stop: Event) -> None:
+    _work(load_document(options.document), stop)
+
+
+def _work(document: JobDocument, stop: Event) -> None:
+    from neuron_worker.pipeline import upscale_video  # noqa: PLC0415  a wrong document is told without loading av
+
+    result = upscale_video(document, _tell_progress, stop, on_plan=_tell_plan)
+    _tell("result", result=result.model_dump(mode="json"))
+
+
+def _plan(options: argparse.Namespace, stop: Event) -> None:
+    from neuron_worker.pipeline import plan_job  # noqa: PLC0415
+
+    del stop
+    _tell_plan(plan_job(load_document(options.document)))
+
+
+def _slice(options: argparse.Namespace, stop: Event) -> None:
+    from neuron_worker.pipeline import make_slice  # noqa: PLC0415
+
+    if options.index < 0:
+        raise InvalidJobError(f"--index is {options.index}; slices are counted from 0")
+    record = make_slice(load_document(options.document), options.index, on_progress=_tell_progress, stop=stop)
+    _tell("slice", index=options.index, frames=record.frames if record else 0)
+
+
+def _merge(options: argparse.Namespace, stop: Event) -> None:
+    from neuron_worker.pipeline import merge_slices  # noqa: PLC0415
+
+    del stop
+    _tell("result", result=merge_slices(load_document(options.document)).model_dump(mode="json"))
+
+
+def _upscale(options: argparse.Namespace, stop: Event) -> None:
+    output = Path(options.output).absolute()
+    folder = options.work_dir or output.with_name(f".{output.name}.upscaling")
+    names = ("input", "output", "scale", "model", "runtime", "threads", "overwrite", "deinterlace")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    numbers = {name: int(given[name]) for name in ("scale", "threads") if str(given.get(name, "")).isdigit()}
+    _work(parse_document(json.dumps({**given, **numbers, "work_dir": str(folder)})), stop)
+    if options.work_dir is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runtimes(options: argparse.Namespace, stop: Event) -> None:
+    from neuron_worker.runtimes import survey  # noqa: PLC0415
+
+    del options, stop
+    for name, obstacle in survey().items():
+        print(f"{name:12} {obstacle or 'usable'}")  # noqa: T201
+
+
+def _tell_plan(plan: Plan) -> None:
+    _tell("plan", slices=len(plan.slices), frames=plan.frames, runtime=plan.runtime, variant=plan.variant)
+
+
+def _tell_progress(progress: Progress) -> None:
+    _tell("progress", **progress._asdict())
+
+
+def _tell(event: str, **content: Any) -> None:
+    try:
+        print(json.dumps({"event": event, **content}), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # Whoever listened is gone; the work itself is unaffected.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+if __name__ == "__main__":
+    sys.exit(main())

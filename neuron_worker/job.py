@@ -1,0 +1,120 @@
+"""A job on this machine: its document, its plan and its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.publish import check_output, output_errors
+from mediabroker.media.sniff import check_readable
+from neuron_worker.companions import check_companions, container_of
+from neuron_worker.document import JobDocument
+from neuron_worker.encode import codec_of
+from neuron_worker.plan import Plan, Source, make_slices
+from neuron_worker.runtimes import Card, Choice, Runtime, choose, load, load_card
+from neuron_worker.slicework import SliceFolder
+from neuron_worker.source import examine
+from neuron_worker.workspace import claim, read_record, sha256_of, write_record
+
+__all__ = ["Job", "source_of"]
+
+_ENGINE = 1
+"""Raised when the same plan would give other frames than before."""
+_PLAN = "plan.json"
+_ROOM_FACTOR = 2
+"""Slices and result together are at least twice the source."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """`root` holds everything of this one plan: another source, other settings or other weights get another one."""
+
+    document: JobDocument
+    card: Card
+    plan: Plan
+    root: Path
+
+    @classmethod
+    def open(cls, document: JobDocument) -> Job:
+        """Read the stored plan of the document, or make and store it.
+
+        Everything that can be refused is refused here, weights and output first: reading a source takes longest.
+
+        Raises:
+            MediaError: the source cannot be upscaled as asked, or the output cannot be written.
+            ConfigurationError: the model or the runtime cannot be used here.
+            DuplicateWorkError: another process is making the plan right now.
+        """
+        card = load_card(document.model, document.scale)
+        muxer, source = container_of(document.output.path), document.input.path
+        check_readable(source)
+        check_output(document.output.path, overwrite=document.overwrite, source=source)
+        with output_errors(document.work_dir):
+            document.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        origin = source_of(source)
+        key = _key_of(document, card, origin)
+        root = document.work_dir / key[:16]
+        with output_errors(root):
+            root.mkdir(exist_ok=True, mode=0o700)
+        with claim(root / "plan.lock", "the plan"):
+            plan = read_record(root / _PLAN, Plan)
+            if plan is None or plan.key != key:
+                check_companions(source, muxer)
+                _check_room(document.work_dir, origin)
+                plan = _make_plan(document, card, key, origin)
+                write_record(root / _PLAN, plan)
+        return cls(document, card, plan, root)
+
+    @property
+    def folder(self) -> SliceFolder:
+        """Where the slices lie."""
+        return SliceFolder(self.root, self.plan.key)
+
+    def load_runtime(self) -> Runtime:
+        """What the plan says that all slices are made with.
+
+        Raises:
+            ConfigurationError: it cannot be used on this machine.
+        """
+        return load(self.card, Choice(self.plan.runtime, self.plan.variant), workers=self.document.threads)
+
+
+def source_of(path: Path) -> Source:
+    """Which bytes the source consists of."""
+    return Source(size_bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def _key_of(document: JobDocument, card: Card, source: Source) -> str:
+    settings = document.model_dump(
+        mode="json", include={"scale", "model", "runtime", "slice_s", "deinterlace", "encoder"}
+    )
+    content = {"engine": _ENGINE, "source": source.sha256, "settings": settings, "weights": card.digest}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _make_plan(document: JobDocument, card: Card, key: str, origin: Source) -> Plan:
+    facts = examine(document.input.path, deinterlace=document.deinterlace)
+    codec_of(document.encoder, facts, document.scale)
+    choice = choose(card, runtime=document.runtime, deep=facts.is_deep)
+    runtime = load(card, choice, workers=1)
+    slices = make_slices(document.input.path, facts, document.slice_s)
+    return Plan(
+        key=key,
+        source=origin,
+        facts=facts,
+        slices=slices,
+        runtime=choice.runtime,
+        variant=choice.variant,
+        weights=runtime.weights,
+    )
+
+
+def _check_room(folder: Path, source: Source) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _ROOM_FACTOR * source.size_bytes:
+        need = f"{_ROOM_FACTOR * source.size_bytes >> 20} MiB"
+        raise MediaError(ErrorCode.OUT_OF_RESOURCES, f"{folder} has {free >> 20} MiB free; at least {need} are needed")

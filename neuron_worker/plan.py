@@ -1,0 +1,131 @@
+"""The plan: which frames belong to which slice. Made once from the packets alone, then stored and only read."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.slices import list_slices
+from mediabroker.media.source import media_errors
+from mediabroker.models import Value
+from neuron_worker.source import SourceFacts, open_source, video_of
+
+__all__ = ["Plan", "PlannedSlice", "Source", "make_slices"]
+
+
+class Source(Value):
+    """Which bytes a plan is about."""
+
+    size_bytes: int
+    sha256: str
+
+
+class PlannedSlice(Value):
+    """Frames with `start` <= pts < `end`, in ticks of the source; None is an open end.
+
+    `seek` is the last keyframe at or before `start`. `frames` is how many stored frames there are; a codec with hidden
+    frames shows fewer.
+    """
+
+    index: int
+    start: int | None
+    end: int | None
+    seek: int | None
+    frames: int
+
+    def holds(self, pts: int) -> bool:
+        """Whether the frame shown at `pts` belongs to this slice."""
+        return (self.start is None or self.start <= pts) and (self.end is None or pts < self.end)
+
+
+class Plan(Value):
+    """Everything that two workers on two machines must agree on.
+
+    `key` is a digest of source, settings and model. `runtime`, `variant` and `weights` (SHA-256) were chosen by whoever
+    made the plan; mixing them within one video would show.
+    """
+
+    version: int = 1
+    key: str
+    source: Source
+    facts: SourceFacts
+    slices: tuple[PlannedSlice, ...]
+    runtime: str
+    variant: str
+    weights: str
+
+    @property
+    def frames(self) -> int:
+        """Stored frames of the whole video."""
+        return sum(each.frames for each in self.slices)
+
+
+class _Scan(NamedTuple):
+    times: list[int]
+    keyframes: list[int]
+
+
+def make_slices(path: Path, facts: SourceFacts, slice_s: float) -> tuple[PlannedSlice, ...]:
+    """Read all packets of the video, decode none, and cut time into slices.
+
+    Raises:
+        MediaError: `MEDIA_CORRUPT`, the file breaks off, holds no frame, or its frames have no times.
+    """
+    scan = _scan(path, facts)
+    times, keyframes = sorted(scan.times), sorted(scan.keyframes)
+    if not times:
+        raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: the video stream holds no frame")
+    start = Fraction(*facts.start)
+    # The last frame lasts a moment too, so a video of exactly one slice length has one slice.
+    length_s = float(times[-1] * facts.tick_s - start)
+    pieces = list_slices(length_s if facts.can_be_cut else None, slice_s)
+    planned = []
+    for piece in pieces:
+        first = _tick_at(start, piece.start_s, facts.tick_s)
+        end = _tick_at(start, piece.end_s, facts.tick_s)
+        inside = bisect.bisect_left(times, math.inf if end is None else end)
+        inside -= bisect.bisect_left(times, -math.inf if first is None else first)
+        planned.append(
+            PlannedSlice(index=piece.index, start=first, end=end, seek=_keyframe(keyframes, first), frames=inside)
+        )
+    return tuple(planned)
+
+
+def _scan(path: Path, facts: SourceFacts) -> _Scan:
+    times: list[int] = []
+    keyframes: list[int] = []
+    with open_source(path) as container:
+        stream = video_of(path, container)
+        try:
+            with media_errors(path):
+                for packet in container.demux(stream):
+                    if not packet.size or packet.is_discard:
+                        continue
+                    if packet.pts is None:
+                        raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} has frames without a presentation time")
+                    times.append(packet.pts)
+                    if packet.is_keyframe:
+                        keyframes.append(packet.pts)
+        except MediaError as error:
+            if error.error.code is ErrorCode.MEDIA_CORRUPT and times:
+                seen_s = float(max(times) * facts.tick_s - Fraction(*facts.start))
+                raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} breaks off after {seen_s:.2f} s") from error
+            raise
+    # What precedes the first keyframe cannot be decoded by anybody.
+    first = min(keyframes, default=min(times, default=0))
+    return _Scan([pts for pts in times if pts >= first], keyframes)
+
+
+def _tick_at(start: Fraction, time_s: Fraction | None, tick_s: Fraction) -> int | None:
+    return None if time_s is None else math.ceil((start + time_s) / tick_s)
+
+
+def _keyframe(keyframes: list[int], first: int | None) -> int | None:
+    if first is None:
+        return None
+    at = bisect.bisect_right(keyframes, first)
+    return keyframes[at - 1] if at else None

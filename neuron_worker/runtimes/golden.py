@@ -1,0 +1,41 @@
+"""The self-check: int8 arithmetic must give on this processor what it gave where the weights were made.
+
+Processors without VNNI add pairs of 8-bit products in 16 bits, which can overflow; nothing else would tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuron_worker.runtimes.protocol import Luma
+
+__all__ = ["differs_from_golden", "golden_tile"]
+
+
+def golden_tile(height: int, width: int) -> Luma:
+    """The test picture `(1, 1, height, width)` uint8: stripes from broad to finer than the grid, at full contrast.
+
+    Integer arithmetic only, so that every machine draws the same one.
+    """
+    y, x = np.mgrid[:height, :width]
+    value = (x * x + 2 * y * y + x * y) // 8 % 512
+    return np.where(value < 256, value, 511 - value).astype(np.uint8)[np.newaxis, np.newaxis]
+
+
+def differs_from_golden(exact: Luma, int8: Luma, golden: Mapping[str, Any]) -> str | None:
+    """How the int8 result of the golden tile differs from the exact one by more than the card allows, or None."""
+    difference: NDArray[np.int16] = np.abs(exact.astype(np.int16) - int8)
+    largest, mean = int(difference.max()), float(difference.mean())
+    if largest > golden["int8_max_difference"] or mean > golden["int8_mean_difference"]:
+        return f"off by up to {largest} grey levels, {mean:.3f} on average"
+    return None
+
+
+def tile_digest(tile: Luma) -> str:
+    """Hex SHA-256 of a tile's samples."""
+    return hashlib.sha256(tile.tobytes()).hexdigest()

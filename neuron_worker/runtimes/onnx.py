@@ -1,0 +1,108 @@
+"""onnxruntime on the processor: the embedded default."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+from neuron_worker.runtimes.golden import differs_from_golden, golden_tile
+from neuron_worker.runtimes.protocol import Luma
+from neuron_worker.runtimes.weights import Card
+from neuron_worker.tiles import upscale_in_tiles
+
+__all__ = ["OnnxRuntime", "choose_variant"]
+
+_log = logging.getLogger(__name__)
+
+_FORMS = {"fp32": ".onnx", "int8": "-int8.onnx", "deep": "-deep.onnx"}
+_TIMING_PX = 256
+_TIMING_ROUNDS = 4
+_TILE_BYTES = 96 << 20
+"""What one layer's activations of one tile may take; a handful of them live at the same time in each worker."""
+_INPUT, _OUTPUT = "luma", "upscaled"
+
+
+class OnnxRuntime:
+    """One network in onnxruntime. A session runs in the thread that calls it, so `workers` threads use `workers` cores.
+
+    Raises:
+        ConfigurationError: the weights are missing or not what their card names.
+    """
+
+    name = "onnx"
+
+    def __init__(self, card: Card, variant: str, workers: int, *, tile_px: int | None = None) -> None:
+        content, self.weights = card.read(_FORMS[variant])
+        self.variant, self.workers = variant, workers
+        self._card = card
+        self._session = _session(content)
+        # After space-to-depth a layer holds `features` float32 for each block of four pixels.
+        largest = int((_TILE_BYTES / card.features) ** 0.5)
+        self._tile_px = tile_px or max(largest // 2 * 2, 8 * card.radius_px)
+
+    def upscale(self, luma: Luma) -> Luma:
+        """As the protocol says; frames larger than a tile go through in pieces, with the same result."""
+        height, width = luma.shape[2:]
+        if height * width <= self._tile_px**2:
+            return self._run(luma)
+        return upscale_in_tiles(
+            self._run,
+            luma,
+            self._card.scale,
+            tile_height=self._tile_px,
+            tile_width=self._tile_px,
+            overlap=self._card.radius_px,
+        )
+
+    def _run(self, luma: Luma) -> Luma:
+        try:
+            result: Luma = self._session.run([_OUTPUT], {_INPUT: luma})[0]
+        except RuntimeException as error:
+            if "alloc" in str(error).lower():
+                raise MemoryError(f"a frame of {luma.shape[3]}x{luma.shape[2]} does not fit into memory") from error
+            raise
+        return result
+
+
+def choose_variant(card: Card, *, deep: bool) -> str:
+    """`deep` for video of more than 8 bits; else `int8` where it is right and faster on this processor, else `fp32`.
+
+    Raises:
+        ConfigurationError: the weights are missing or not what their card names.
+    """
+    if deep:
+        return "deep"
+    if card.name_of(_FORMS["int8"]) not in card.files or not card.golden:
+        return "fp32"
+    exact, int8 = OnnxRuntime(card, "fp32", 1), OnnxRuntime(card, "int8", 1)
+    tile = golden_tile(card.golden["height_px"], card.golden["width_px"])
+    if fault := differs_from_golden(exact.upscale(tile), int8.upscale(tile), card.golden):
+        _log.warning("int8 is not exact on this processor (%s); using fp32", fault)
+        return "fp32"
+    return "int8" if _faster(int8, exact) else "fp32"
+
+
+def _faster(candidate: OnnxRuntime, other: OnnxRuntime) -> bool:
+    """By the best of a few short turns each: the machine may be busy with something else."""
+    tile = golden_tile(_TIMING_PX, _TIMING_PX)
+
+    def turn_s(runtime: OnnxRuntime) -> float:
+        began = time.perf_counter()
+        runtime.upscale(tile)
+        return time.perf_counter() - began
+
+    turns = [(turn_s(candidate), turn_s(other)) for _ in range(_TIMING_ROUNDS)]
+    return min(first for first, _ in turns) < min(second for _, second in turns)
+
+
+def _session(content: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Waiting threads that spin would take the cores from decoder and encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

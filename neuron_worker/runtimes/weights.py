@@ -1,0 +1,84 @@
+"""The weights that ship: which files a model has, that they are the ones its card names, and what the card promises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mediabroker.errors import ConfigurationError
+
+__all__ = ["WEIGHTS", "Card", "load_card"]
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model at one scale. `files` maps file names to hex SHA-256; `radius_px` is the receptive radius in source
+    pixels: how far a sample's result looks around itself."""
+
+    model: str
+    scale: int
+    folder: Path
+    files: Mapping[str, str]
+    radius_px: int
+    golden: Mapping[str, Any]
+    features: int
+
+    @property
+    def digest(self) -> str:
+        """Of all the files' digests: any other weights give another one."""
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+
+    def name_of(self, form: str) -> str:
+        """The file with the given form: `.onnx`, `-int8.onnx`, `-deep.onnx`, `.safetensors`."""
+        return f"{self.model}-x{self.scale}{form}"
+
+    def read(self, form: str) -> tuple[bytes, str]:
+        """The content of a weights file and its digest, which is the one on the card.
+
+        Raises:
+            ConfigurationError: the file is missing, not on the card, or not what the card names.
+        """
+        name = self.name_of(form)
+        if name not in self.files:
+            raise ConfigurationError(f"the card of {self.model}-x{self.scale} names no {name}")
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"the weights {self.folder / name} cannot be read: {error}") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.files[name]:
+            raise ConfigurationError(f"the weights {self.folder / name} are not the ones that the card names: corrupt?")
+        return content, digest
+
+
+def load_card(model: str, scale: int, folder: Path = WEIGHTS) -> Card:
+    """The card of a model.
+
+    Raises:
+        ConfigurationError: no such model, or the card cannot be read; the message lists the models that are there.
+    """
+    path = folder / f"{model}-x{scale}.json"
+    if not path.is_file():
+        known = sorted(each.stem for each in folder.glob("*-x[24].json"))
+        raise ConfigurationError(
+            f"there is no model {model!r} for scale {scale}; here are: {', '.join(known) or 'none'}"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Card(
+            model=model,
+            scale=scale,
+            folder=folder,
+            files=dict(content["files"]),
+            radius_px=int(content["architecture"]["receptive_radius_px"]),
+            golden=dict(content.get("golden", {})),
+            features=int(content["architecture"]["features"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"the card {path} cannot be read: {error!r}") from error
