@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import av
+from av.error import FFmpegError
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.ladder import Rung
@@ -32,11 +33,26 @@ __all__ = ["ladder_result", "publish_ladder"]
 
 _AAC_OBJECTS = {"LC": 2, "HE-AAC": 5, "HE-AACv2": 29}
 """Source: ISO/IEC 14496-3, table 1.17."""
+_NEARLY_FULL_BYTES = 1 << 20
 _OWN_FOLDER = re.compile(r"(.+-[0-9a-f]{8})/[^/]+\.m3u8")
 
 
 def ladder_result(seen: Source, made: Path, rungs: Sequence[Rung], frames: int) -> VideoResult:
-    """What the largest rendition of the ladder in the folder `made` holds; `frames` as ffmpeg counted them."""
+    """What the largest rendition of the ladder in the folder `made` holds.
+
+    Every rendition is read back: the HLS writer says nothing of a full disk and ends with exit code 0. `frames` is how
+    many ffmpeg says it has encoded.
+
+    Raises:
+        MediaError: `OUT_OF_RESOURCES` when the disk is full, `PROVIDER_INTERNAL` when frames got lost otherwise.
+    """
+    for rung in rungs:
+        written = _count_frames(made / f"{rung.name}.m3u8")
+        if written != frames:
+            full = shutil.disk_usage(made).free < _NEARLY_FULL_BYTES
+            code = ErrorCode.OUT_OF_RESOURCES if full else ErrorCode.PROVIDER_INTERNAL
+            reason = "the disk is full" if full else f"{written} of {frames} frames arrived"
+            raise MediaError(code, f"the rendition {rung.name} was not written whole: {reason}")
     top = rungs[-1]
     return VideoResult(
         width_px=top.width_px,
@@ -90,6 +106,19 @@ def _variant(seen: Source, made: Path, rung: Rung) -> Variant:
         codecs=_codecs(made, rung, segments),
         hdr=video.hdr,
     )
+
+
+def _count_frames(playlist: Path) -> int:
+    """Whole frames in a rendition that was just made here; this playlist is our own, so it may be followed."""
+    try:
+        with av.open(
+            str(playlist),
+            format="hls",
+            container_options={"protocol_whitelist": "file", "format_whitelist": "hls,mpegts,mov"},
+        ) as container:
+            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_corrupt)
+    except (FFmpegError, OSError, IndexError):
+        return 0
 
 
 def _segments(made: Path, rung: Rung) -> list[Segment]:
