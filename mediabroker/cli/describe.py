@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -136,14 +137,9 @@ def plan_card(plan: Plan) -> RenderableType:
     passed = [Text(f"not {each.provider}: {each.reason}", style="dim") for each in plan.rejected]
     table = _table("effect", "call", "parameters")
     for call in plan.calls:
-        params = "\n".join(f"{name} = {_short(value)}" for name, value in call.params.items())
+        params = json.dumps(dict(call.params), indent=2, ensure_ascii=False)
         table.add_row(call.effect, f"{call.service}.{call.operation}", Text(params))
     return Group(*(each for each in (head, moved, *passed, table) if each is not None))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 120 else text[:117] + "…"
 
 
 def capabilities_data(type_name: str, able: Capabilities) -> dict[str, Any]:
