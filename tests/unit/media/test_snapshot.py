@@ -31,7 +31,7 @@ def _code(source: Path, output: Path, *times: float, **options: object) -> Error
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts"])
 def test_each_time_gives_the_frame_on_screen_then(tmp_path: Path, name: str) -> None:
-    source = clips.make_open_gop(tmp_path / name, frames=50)
+    source = clips.make_open_gop(tmp_path / name, frames=50, audio=False)
     result = snapshot(source, tmp_path / "{index}.png", [0.0, 0.39, 0.4, 1.97, 1.0])
     shown = [_nearest_frame(output.uri.path) for output in result.outputs]
     assert shown == [0, 9, 10, 49, 25]
