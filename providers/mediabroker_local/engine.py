@@ -28,7 +28,6 @@ __all__ = ["upscale"]
 _log = logging.getLogger(__name__)
 
 _LINE_LIMIT = 1 << 20
-_INTERRUPTED = 75
 _SIGNALLED = 128
 
 
@@ -49,11 +48,9 @@ def upscale(task: Task, target: Path | None) -> VideoResult:
     with _start(task, document) as child:
         told = _listen(task, child)
         status = child.wait()
-    if task.cancel.is_set() or status == _INTERRUPTED:
-        raise MediaError(ErrorCode.CANCELLED, "stopped while the engine was running")
     if isinstance(told, VideoResult):
         return told
-    if told is not None:
+    if told is not None and told.code is not ErrorCode.PREEMPTED:
         raise MediaError(**dict(told))
     sys.exit(status if status > 0 else _SIGNALLED - status)
 

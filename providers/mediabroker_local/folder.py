@@ -52,6 +52,11 @@ class JobFolder:
         """Replace the state; only for the holder of the lock. Progress need not be `durable`."""
         write_atomically(self.path / "state.json", state, durable=durable)
 
+    def end(self, **last: Any) -> None:
+        """The last state, durably; only for the holder of the lock."""
+        self.clear()  # first, so that whoever reads the end finds everything tidied up
+        self.write_state({**self.state(), **last})
+
     def has_ended(self) -> bool:
         return self.state()["state"] in ENDED
 

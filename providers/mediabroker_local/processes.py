@@ -34,9 +34,8 @@ def build_environment() -> dict[str, str]:
 
 def _search_path() -> list[str]:
     roots = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    for package in ("mediabroker", "mediabroker_local", "neuron_worker"):
-        if (found := find_spec(package)) and found.origin:
-            roots.append(str(Path(found.origin).parents[1]))
+    packages = [find_spec(name) for name in ("mediabroker", "mediabroker_local", "neuron_worker")]
+    roots += [str(Path(each.origin).parents[1]) for each in packages if each is not None and each.origin]
     return list(dict.fromkeys(roots))
 
 

@@ -39,8 +39,8 @@ class Reporter:
     def end(self, **state: Any) -> None:
         """The last word; durable."""
         with self._lock:
-            self._state = {**self._state, **state}
-            self._folder.write_state(self._state)
+            self._folder.write_state(self._state, durable=False)
+            self._folder.end(**state)
 
     def _update(self, change: dict[str, Any], *, at_once: bool) -> None:
         with self._lock:

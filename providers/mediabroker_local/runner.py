@@ -58,7 +58,7 @@ class Supervisor(NamedTuple):
             state = folder.state()
             if state["attempt"] >= self.max_attempts:
                 last_words = {"status": status, "log": folder.log_tail()}
-                folder.write_state({**state, "state": "FAILED", "phase": "crashed", "exit": last_words})
+                folder.end(state="FAILED", phase="crashed", exit=last_words)
             else:
                 begun = {"state": "RUNNING", "phase": "starting", "attempt": state["attempt"] + 1}
                 folder.write_state({**begun, "progress": state.get("progress")})

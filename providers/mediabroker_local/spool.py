@@ -94,16 +94,13 @@ class Spool:
 
     def settle(self, folder: JobFolder) -> bool:
         """Whether the job needs no run: it has ended, or it is to be cancelled and now is. For the lock's holder."""
-        state = folder.state()
         if folder.cancel_requested() and not folder.has_ended():
-            folder.write_state({**state, "state": "CANCELLED", "phase": "cancelled"})
+            folder.end(state="CANCELLED", phase="cancelled")
         if ended := folder.has_ended():
-            self.close(folder)
+            self._dequeue(folder)
         return ended
 
-    def close(self, folder: JobFolder) -> None:
-        """Take an ended job from the queue and clear up after it."""
-        folder.clear()
+    def _dequeue(self, folder: JobFolder) -> None:
         for entry in self._queue.glob(f"*.{folder.token}"):
             entry.unlink(missing_ok=True)
 
@@ -126,7 +123,7 @@ class Spool:
         if not folder.exists() or not folder.has_ended() or (lock := try_lock(folder.lock_path)) is None:
             return False
         with lock:
-            self.close(folder)
+            self._dequeue(folder)
             doomed = Path(tempfile.mkdtemp(prefix=".old-", dir=self._jobs))
             folder.path.rename(doomed / folder.token)
             shutil.rmtree(doomed, ignore_errors=True)

@@ -6,6 +6,7 @@ then given its names. A worker that is started again therefore knows its own fil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from contextlib import suppress
@@ -14,10 +15,12 @@ from typing import Any
 
 from mediabroker.media.publish import output_errors, publish_file
 from mediabroker.refs import MediaURI
-from mediabroker.results import JobResult
+from mediabroker.results import JobResult, Output
 from mediabroker_local.folder import JobFolder, sync_folder, write_atomically
 
 __all__ = ["Staging"]
+
+_BLOCK_BYTES = 1 << 20
 
 
 class Staging:
@@ -77,17 +80,26 @@ class Staging:
                 publish_file(self.folder / name, self._final(name), overwrite=self._overwrite)
 
     def _renamed(self, result: JobResult) -> JobResult:
-        outputs = tuple(
-            each.model_copy(update={"uri": MediaURI(self._output.parent / each.uri.path.relative_to(self.folder))})
-            for each in result.outputs
-        )
-        return result.model_copy(update={"outputs": outputs})
+        return result.model_copy(update={"outputs": tuple(self._described(each) for each in result.outputs)})
+
+    def _described(self, output: Output) -> Output:
+        made = output.uri.path
+        final = MediaURI(self._output.parent / made.relative_to(self.folder))
+        return Output(uri=final, size_bytes=made.stat().st_size, sha256=output.sha256 or _digest(made))
 
     def _final(self, name: str) -> Path:
         return self._output.parent / name
 
     def _staged(self, name: str) -> list[int] | None:
         return _identity(self.folder / name)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _identity(path: Path) -> list[int] | None:

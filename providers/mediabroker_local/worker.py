@@ -37,21 +37,14 @@ def run(task: Task) -> int:
     """Do the job and write down how it ended; the exit code."""
     try:
         result = _work(task)
-    except MediaError as error:
-        if error.error.code is ErrorCode.CANCELLED:
-            return _stopped(task)
-        _end(task, state="FAILED", phase="failed", error=error.error.model_dump(mode="json"))
     except Exception as error:
+        if task.cancel.is_set():
+            return _stopped(task)  # whatever it was: the signal went to every process of the group
         _log.exception("the job failed", extra={"job": task.folder.token})
-        _end(task, state="FAILED", phase="failed", error=_explain(error).model_dump(mode="json"))
+        task.report.end(state="FAILED", phase="failed", error=_explain(error).model_dump(mode="json"))
     else:
-        _end(task, state="SUCCEEDED", phase="done", progress=1.0, result=result)
+        task.report.end(state="SUCCEEDED", phase="done", progress=1.0, result=result)
     return 0
-
-
-def _end(task: Task, **state: Any) -> None:
-    task.folder.clear()  # first, so that whoever reads the end finds everything tidied up
-    task.report.end(**state)
 
 
 def _work(task: Task) -> dict[str, Any]:
@@ -77,11 +70,13 @@ def _dispatch(task: Task, target: Path | None) -> JobResult:
 def _stopped(task: Task) -> int:
     if not task.folder.cancel_requested():
         return _INTERRUPTED  # terminated from outside, perhaps by a shutdown: another worker goes on
-    _end(task, state="CANCELLED", phase="cancelled")
+    task.report.end(state="CANCELLED", phase="cancelled")
     return 0
 
 
 def _explain(error: Exception) -> JobError:
+    if isinstance(error, MediaError):
+        return error.error
     if isinstance(error, MemoryError):
         return JobError.of(ErrorCode.OUT_OF_RESOURCES, "memory ran out")
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:

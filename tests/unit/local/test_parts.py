@@ -1,0 +1,184 @@
+"""The parts by themselves: publishing after a crash, what children are told, what exits mean, locks, queue order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.refs import MediaURI
+from mediabroker.results import Output, VideoResult
+from mediabroker.states import JobState
+from mediabroker_local.folder import JobFolder
+from mediabroker_local.locks import LockTimeoutError, take_lock, try_lock
+from mediabroker_local.processes import build_environment
+from mediabroker_local.progress import Reporter
+from mediabroker_local.spool import Spool
+from mediabroker_local.staging import Staging
+from mediabroker_local.verdicts import crash_error, parse_observation
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    made = Spool(tmp_path / "root")
+    made.prepare()
+    return made
+
+
+def _add(spool: Spool, token: str, output: Path | None = None) -> JobFolder:
+    with spool.locked():
+        spool.add(token, {"spec": {"kind": "transcode"}, "claim": str(output) if output else None})
+    return spool.folder(token)
+
+
+def _staging(folder: JobFolder, output: Path) -> Staging:
+    staged = folder.staging_path()
+    assert staged is not None
+    return Staging(folder, output, staged, overwrite=False)
+
+
+def _made(staging: Staging) -> VideoResult:
+    staging.open()
+    staging.target.write_bytes(b"video")
+    return VideoResult(outputs=(Output(uri=MediaURI(staging.target)),))
+
+
+def test_result_that_was_published_is_known_again_after_a_crash(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = _add(spool, "job", output)
+    staging = _staging(folder, output)
+    published = staging.publish(_made(staging))
+    assert _staging(folder, output).recover() == published
+    assert output.read_bytes() == b"video"
+
+
+def test_result_that_was_finished_is_published_after_a_crash(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = _add(spool, "job", output)
+    staging = _staging(folder, output)
+    published = staging.publish(_made(staging))
+    output.rename(staging.target)  # as it stood one step before
+    assert _staging(folder, output).recover() == published
+    assert output.read_bytes() == b"video"
+
+
+def test_somebody_elses_file_is_never_taken_for_the_result(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = _add(spool, "job", output)
+    staging = _staging(folder, output)
+    made = _made(staging)
+    output.write_bytes(b"a stranger's")
+    with pytest.raises(MediaError) as caught:
+        staging.publish(made)
+    assert caught.value.error.code is ErrorCode.OUTPUT_EXISTS
+    staging.open()
+    assert staging.recover() is None
+    assert output.read_bytes() == b"a stranger's"
+
+
+def test_children_are_told_where_things_are_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "MEDIABROKER_STORE": "postgresql://user:canary@db/jobs",
+        "MEDIABROKER_PROVIDERS__AWS__SECRET": "canary",
+        "AWS_SECRET_ACCESS_KEY": "canary",
+        "DATABASE_PASSWORD": "canary",
+    }
+    for name, value in {**secrets, "MEDIABROKER_DATA_DIR": "/data", "PYTHONPATH": "relative"}.items():
+        monkeypatch.setenv(name, value)
+    told = build_environment()
+    assert "canary" not in str(told)
+    assert told["MEDIABROKER_DATA_DIR"] == "/data"
+    assert told["PATH"] == os.environ["PATH"]
+    assert all(Path(entry).is_absolute() for entry in told["PYTHONPATH"].split(os.pathsep))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (-signal.SIGKILL, ErrorCode.WORKER_CRASHED, "memory"),
+        (128 + signal.SIGKILL, ErrorCode.WORKER_CRASHED, "memory"),
+        (-signal.SIGXCPU, ErrorCode.OUT_OF_RESOURCES, "processor time"),
+        (-signal.SIGSEGV, ErrorCode.WORKER_CRASHED, "signal 11"),
+        (1, ErrorCode.WORKER_CRASHED, "exit code 1"),
+        (None, ErrorCode.WORKER_CRASHED, "vanished"),
+    ],
+)
+def test_exit_of_a_worker_becomes_a_job_error(status: int | None, code: ErrorCode, words: str) -> None:
+    error = crash_error({"status": status, "log": "first\nlast line"}, 3)
+    assert error.code is code
+    assert words in error.message
+    assert "3 times: last line" in error.message
+    assert error.raw == {"status": status, "log": "first\nlast line"}
+
+
+def test_unknown_word_keeps_the_state_and_becomes_the_phase() -> None:
+    seen = parse_observation({"job": "a-run", "kind": "transcode", "state": "HIBERNATING", "attempt": 1})
+    assert (seen.state, seen.phase) == (None, "HIBERNATING")
+
+
+def test_lock_is_held_by_one_and_waited_for_in_vain(tmp_path: Path) -> None:
+    with take_lock(tmp_path / "lock", timeout_s=1):
+        assert try_lock(tmp_path / "lock") is None
+        with pytest.raises(LockTimeoutError):
+            take_lock(tmp_path / "lock", timeout_s=0.01)
+    taken = try_lock(tmp_path / "lock")
+    assert taken is not None
+    taken.release()
+
+
+def test_inherited_lock_outlives_its_first_holder(tmp_path: Path) -> None:
+    lock = take_lock(tmp_path / "lock", timeout_s=1)
+    inherited = os.dup(lock.fd)
+    lock.release()
+    assert try_lock(tmp_path / "lock") is None
+    os.close(inherited)
+    again = try_lock(tmp_path / "lock")
+    assert again is not None
+    again.release()
+
+
+def test_queue_keeps_its_order_and_drops_what_was_never_finished(spool: Spool) -> None:
+    for token in ("b", "a", "c"):
+        _add(spool, token)
+    (spool.root / "queue" / "000000000002.ghost").touch()
+    with spool.locked():
+        assert [folder.token for folder in spool.unfinished()] == ["b", "a", "c"]
+        assert spool.positions() == {"b": 0, "a": 1, "c": 2}
+        taken = spool.take()
+        assert taken is not None
+        following = spool.take()
+        assert following is not None
+    assert (taken[0].token, following[0].token) == ("b", "a")
+    for _, lock in (taken, following):
+        lock.release()
+
+
+def test_log_stays_within_its_limit(spool: Spool) -> None:
+    folder = _add(spool, "job")
+    folder.log_path.write_bytes(b"x" * (2 << 20))
+    os.close(folder.open_log())
+    assert folder.log_path.stat().st_size == 0
+    folder.log_path.write_text("early\n" * 5000 + "late\n")
+    assert folder.log_tail().endswith("late")
+    assert len(folder.log_tail()) <= 4096
+
+
+def test_progress_is_written_now_and_then_and_never_goes_back(spool: Spool) -> None:
+    folder, now_s = _add(spool, "job"), [0.0]
+    report = Reporter(folder, clock_s=lambda: now_s[0])
+
+    def stored() -> dict[str, Any]:
+        return folder.state()
+
+    report.phase("upscaling")
+    report.progress(0.5)
+    assert (stored()["phase"], stored().get("progress")) == ("upscaling", None)
+    now_s[0] = 1.0
+    report.progress(0.4)
+    assert stored()["progress"] == 0.5
+    report.end(state=JobState.SUCCEEDED.value, progress=1.0)
+    assert (stored()["state"], stored()["progress"]) == ("SUCCEEDED", 1.0)
