@@ -18,7 +18,6 @@ __all__ = ["Meter", "metering", "remaining_s"]
 
 _LINE_EVERY = 0.1
 """Share of the work after which a plain line is due."""
-_WORDS = {JobState.SUBMITTING: "submitting", JobState.QUEUED: "queued", JobState.RUNNING: "running"}
 
 
 class Meter(Protocol):
@@ -112,7 +111,11 @@ class _Lines:
 def _where(job: Job[Any]) -> str:
     if job.hold_reason:
         return f"on hold: {job.hold_reason}"
-    word = "cancelling" if job.cancel_requested else _WORDS.get(job.state, str(job.state).lower())
+    if job.cancel_requested:
+        return "cancelling"
+    if job.state is JobState.RUNNING:
+        return job.phase or "running"
+    word = str(job.state).lower()
     return f"{word} ({job.phase})" if job.phase and job.phase != word else word
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mediabroker.errors import InvalidJobError, MissingDependencyError
 from mediabroker.jobs import JobSpec
+from mediabroker.spi import Provider, ProviderOptions
 
-__all__ = ["labels_of", "older_than", "read_spec", "rendition_fields"]
+__all__ = ["labels_of", "older_than", "options_of", "read_spec", "rendition_fields"]
 
 _RENDITION = re.compile(r"(\d+)p?:(\d+(?:\.\d+)?)([kKmM])?")
+_OPTION = re.compile(r"([^.=]+)\.([^.=]+)=(.*)", re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MULTIPLE = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -72,6 +77,43 @@ def labels_of(texts: Sequence[str]) -> dict[str, str]:
         if not (name and equals and value):
             raise InvalidJobError(f"label {name + equals + value!r}: write name=value")
     return {name: value for name, _, value in pairs}
+
+
+def options_of(texts: Sequence[str], providers: Mapping[str, Provider]) -> list[ProviderOptions]:
+    """`local.threads=2` texts as typed options, one model a provider; values are JSON where they can be read so.
+
+    Raises:
+        InvalidJobError: not of that form, no such provider, or an option that it does not have or take.
+    """
+    fields: dict[str, dict[str, Any]] = defaultdict(dict)
+    for text in texts:
+        match = _OPTION.fullmatch(text)
+        if not match:
+            raise InvalidJobError(f"option {text!r}: write PROVIDER.NAME=VALUE, as local.threads=2")
+        provider, name, value = match.groups()
+        fields[provider][name] = _json_or_text(value)
+    return [_provider_options(provider, given, providers) for provider, given in fields.items()]
+
+
+def _provider_options(name: str, given: Mapping[str, Any], providers: Mapping[str, Provider]) -> ProviderOptions:
+    if name not in providers:
+        raise InvalidJobError(f"option {name}.{next(iter(given))}: there is no provider {name!r}")
+    model = providers[name].capabilities().options
+    if model is None:
+        raise InvalidJobError(f"provider {name!r} has no options")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        known = ", ".join(model.model_fields)
+        raise InvalidJobError(f"options of {name}: {findings} (there are: {known})") from error
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def older_than(text: str) -> timedelta:

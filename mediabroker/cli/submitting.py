@@ -15,7 +15,7 @@ from mediabroker.cli.describe import job_card, job_data, plan_card, result_card
 from mediabroker.cli.follow import follow
 from mediabroker.cli.media_card import media_card
 from mediabroker.cli.options import command
-from mediabroker.cli.specs import labels_of, read_spec, rendition_fields
+from mediabroker.cli.specs import labels_of, options_of, read_spec, rendition_fields
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import InvalidJobError
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, SuperResolution, Transcode, build_spec
@@ -36,6 +36,10 @@ class Running:
     provider: Annotated[
         list[str] | None,
         typer.Option(help="Provider instance; several in order of preference.", rich_help_panel=_RUNNING),
+    ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="PROVIDER.NAME=VALUE, an option of one provider.", rich_help_panel=_RUNNING),
     ] = None
     key: Annotated[
         str | None,
@@ -181,11 +185,12 @@ def _submit(
 
 def _perform(terminal: Terminal, running: Running, spec: JobSpec[Any], *, show: Shown | None = None) -> None:
     with terminal.broker() as broker:
+        options = options_of(running.option or (), broker.providers)
         if running.plan:
-            plan = broker.plan(spec, provider=running.provider)
+            plan = broker.plan(spec, provider=running.provider, options=options)
             terminal.show(plan.model_dump(mode="json"), plan_card(plan))
             return
-        job = broker.submit(spec, provider=running.provider, idempotency_key=running.key)
+        job = broker.submit(spec, provider=running.provider, options=options, idempotency_key=running.key)
         if running.detach:
             terminal.show(job_data(job), job_card(job))
             return
