@@ -18,7 +18,6 @@ from mediabroker.testing.driver import Driver, new_context
 
 __all__ = ["Rig", "Started", "attempt_of", "start", "watch"]
 
-_PATIENCE_S = 60.0
 _PAUSE_S = 0.02
 
 
@@ -34,15 +33,18 @@ class Started:
 class Rig(ABC):
     """One account of one vendor (or its simulator), for one test. Subclass it, and hand it to `ProviderContract`.
 
-    `type` is the provider's entry point and `settings` its settings as JSON values, so that another process can make
-    the same provider. `secret` is a credential among them that must show up nowhere. `idempotent_creates` says that
-    the vendor itself answers a repeated token with the job it already has. `unreachable` gives the reason for each
-    state that the vendor never shows.
+    `kind` is the cheapest kind to run; most checks use it. `type` is the provider's entry point and `settings` its
+    settings as JSON values, so that another process can make the same provider. `secret` is a credential among them
+    that must show up nowhere. `idempotent_creates` says that the vendor itself answers a repeated token with the job it
+    already has. `unreachable` gives the reason for each state that the vendor never shows.
     """
 
     type: ClassVar[str]
+    kind: ClassVar[str]
     secret: ClassVar[str | None] = None
     idempotent_creates: ClassVar[bool] = False
+    has_callbacks: ClassVar[bool] = False
+    patience_s: ClassVar[float] = 60.0
     unreachable: ClassVar[Mapping[JobState, str]] = {}
     settings: Mapping[str, JsonValue]
 
@@ -78,7 +80,7 @@ class Rig(ABC):
         return ()
 
     def messages(self, started: Started) -> Sequence[Mapping[str, JsonValue]]:  # noqa: ARG002  a hook
-        """Callbacks that the vendor sends about this job; empty for a vendor without callbacks."""
+        """Callbacks that the vendor sends about this job, if it `has_callbacks`."""
         return ()
 
     def close(self) -> None:  # noqa: B027  a hook
@@ -104,13 +106,13 @@ def watch(
     """Look at a job until its state is the one waited for; everything seen on the way, the last look last.
 
     Raises:
-        AssertionError: the job did not get there within a minute; what was seen is in the message.
+        AssertionError: the job did not get there within `patience_s`; what was seen is in the message.
     """
-    give_up_at_s = time.monotonic() + _PATIENCE_S
+    give_up_at_s = time.monotonic() + rig.patience_s
     seen = [attempt_of(driver, started)]
     while not until(_state(seen[-1])):
         if time.monotonic() > give_up_at_s:
-            raise AssertionError(f"{started.spec.kind} did not get there in {_PATIENCE_S:g} s; last seen {seen[-1]}")
+            raise AssertionError(f"{started.spec.kind} did not get there in {rig.patience_s:g} s; last seen {seen[-1]}")
         rig.nudge(started)
         time.sleep(_PAUSE_S)
         seen.append(attempt_of(driver, started))

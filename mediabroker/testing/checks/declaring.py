@@ -67,7 +67,7 @@ class DeclaringChecks:
             driver.provider.check(spec, None)
 
     def test_an_unknown_kind_is_refused_without_a_call(self, rig: Rig, driver: Driver) -> None:
-        known = rig.spec(driver.provider.capabilities().kinds[0])
+        known = rig.spec(rig.kind)
         with pytest.raises(UnsupportedError, match="contract_unheard_of"):
             driver.provider.check(UnheardOf(input=known.input, output=known.output), None)
         assert driver.calls() == []

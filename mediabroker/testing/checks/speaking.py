@@ -48,12 +48,11 @@ class SpeakingChecks:
         assert isinstance(error, JobError)
         assert pickle.loads(pickle.dumps(error)) == error
 
-    def test_classify_tells_what_may_be_tried_again(self, driver: Driver) -> None:
+    def test_classify_tells_what_may_be_tried_again(self, rig: Rig, driver: Driver) -> None:
         assert driver.provider.classify(ThrottledError("slow down")).retryable
         assert driver.provider.classify(UnavailableError("closed")).retryable
-        denied = driver.provider.classify(AuthenticationError("who are you?"))
-        assert not denied.retryable
-        assert denied.code in (ErrorCode.AUTH, ErrorCode.UNKNOWN)
+        if rig.secret is not None:
+            assert not driver.provider.classify(AuthenticationError("who are you?")).retryable
 
     def test_a_real_refusal_is_a_provider_error_that_survives_pickling(self, rig: Rig, driver: Driver) -> None:
         for error in _refused(rig, driver):
@@ -66,7 +65,7 @@ class SpeakingChecks:
     def test_no_secret_is_in_any_text(self, rig: Rig, driver: Driver) -> None:
         if rig.secret is None:
             pytest.skip("this provider has no credentials")
-        started = start(driver, rig.spec(driver.provider.capabilities().kinds[0]))
+        started = start(driver, rig.spec(rig.kind))
         seen = driver.run(driver.provider.query(started.members))
         errors = [text for error in _refused(rig, driver) for text in _texts_of(error)]
         calls = [text for each in driver.exchanges for text in (repr(each), str(each), json.dumps(each.call.params))]
@@ -74,20 +73,25 @@ class SpeakingChecks:
         for text in [*errors, *calls, *shown, *(each.model_dump_json() for each in seen)]:
             assert rig.secret not in text, f"a secret is in {text.replace(rig.secret, '***')[:200]}"
 
-    @pytest.mark.parametrize("odd", _ODD, ids=lambda odd: repr(odd)[:20])
-    def test_no_message_makes_parse_raise(self, rig: Rig, driver: Driver, odd: Any) -> None:
-        genuine = rig.messages(start(driver, rig.spec(driver.provider.capabilities().kinds[0])))
-        for message in [{"": odd}, {"id": odd, "status": odd}, *(m for each in genuine for m in _spoilt(each, odd))]:
-            parsed = driver.provider.parse(message)
-            assert parsed is None or all(isinstance(each, Observation) for each in parsed), f"parsed to {parsed!r}"
+    def test_no_message_makes_parse_raise(self, rig: Rig, driver: Driver) -> None:
+        genuine = rig.messages(start(driver, rig.spec(rig.kind))) if rig.has_callbacks else ()
+        for odd in _ODD:
+            spoilt = [each for message in genuine for each in _spoilt(message, odd)]
+            for message in [{"": odd}, {"id": odd, "status": odd}, *spoilt]:
+                parsed = driver.provider.parse(message)
+                assert parsed is None or all(isinstance(each, Observation) for each in parsed), f"{message}: {parsed}"
 
     def test_a_strangers_message_is_not_taken_for_its_own(self, driver: Driver) -> None:
         assert driver.provider.parse({}) is None
         assert driver.provider.parse({"source": "a.stranger", "detail": {"jobId": "1", "status": "SUCCEEDED"}}) is None
 
     def test_its_own_messages_are_read_the_same_every_time(self, rig: Rig, driver: Driver) -> None:
+        if not rig.has_callbacks:
+            pytest.skip("this vendor sends no callbacks")
         started = arrange(rig, driver, JobState.SUCCEEDED)
-        for message in rig.messages(started):
+        messages = rig.messages(started)
+        assert messages, "the rig shows no message of a vendor that sends them"
+        for message in messages:
             first, second = driver.provider.parse(message), driver.provider.parse(message)
             assert first, f"its own message is not read: {message}"
             assert first == second, "parse is not pure"
@@ -95,13 +99,13 @@ class SpeakingChecks:
 
     @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED], ids=str)
     def test_members_that_ended_alike_fold_to_that_end(self, rig: Rig, driver: Driver, state: JobState) -> None:
-        members = start(driver, rig.spec(driver.provider.capabilities().kinds[0])).members
+        members = start(driver, rig.spec(rig.kind)).members
         folded = [driver.provider.fold([_ended(member, state) for member in members]) for _ in range(2)]
         assert folded[0] == folded[1], "fold is not pure"
         assert folded[0].state is state
 
     def test_a_failed_required_member_fails_the_attempt(self, rig: Rig, driver: Driver) -> None:
-        members = start(driver, rig.spec(driver.provider.capabilities().kinds[0])).members
+        members = start(driver, rig.spec(rig.kind)).members
         for unlucky in [member for member in members if member.required]:
             statuses = [_ended(each, JobState.FAILED if each is unlucky else JobState.SUCCEEDED) for each in members]
             assert driver.provider.fold(statuses).state is JobState.FAILED
@@ -112,7 +116,7 @@ class SpeakingChecks:
                 assert Member.model_validate_json(member.model_dump_json()) == member
 
     def test_transports_close_twice_in_peace(self, rig: Rig, driver: Driver) -> None:
-        start(driver, rig.spec(driver.provider.capabilities().kinds[0]))
+        start(driver, rig.spec(rig.kind))
         transport = driver.provider.connect(driver.exchanges[0].call.service)
         transport.close()
         transport.close()

@@ -91,7 +91,8 @@ class SubmittingChecks:
 
     def test_stand_ins_show_placeholders(self, rig: Rig, driver: Driver) -> None:
         for kind in driver.provider.capabilities().kinds:
-            for call in _planned(driver, *_request(rig, kind)):
+            spec = rig.spec(kind)
+            for call in _planned(driver, spec, new_context(spec, token="<token>")):
                 if call.effect == "create":
                     assert any("<" in str(leaf) for leaf in _leaves(call.stand_in)), f"{call.operation} plans a real id"
 
@@ -102,7 +103,7 @@ class SubmittingChecks:
                     assert not _reads(exchange.call, {}), f"{exchange.call.operation} accepts an empty reply"
 
     def test_the_same_token_twice_starts_one_job(self, rig: Rig, driver: Driver) -> None:
-        spec, ctx = _request(rig, driver.provider.capabilities().kinds[0])
+        spec, ctx = _request(rig, rig.kind)
         first = driver.run(driver.provider.submit(spec, None, ctx))
         held = rig.count_jobs()
         again = drive(driver.provider.submit(spec, None, ctx), lambda call: _sent_again(rig, driver, ctx, call))
@@ -112,7 +113,7 @@ class SubmittingChecks:
     def test_two_threads_with_one_token_start_one_job(self, rig: Rig, driver: Driver) -> None:
         if not rig.idempotent_creates:
             pytest.skip("this vendor knows no tokens; the broker's lease keeps two threads apart")
-        spec, ctx = _request(rig, driver.provider.capabilities().kinds[0])
+        spec, ctx = _request(rig, rig.kind)
 
         def submit(_: int) -> Submitted:
             return driver.run(driver.provider.submit(spec, None, ctx))
@@ -134,15 +135,14 @@ class SubmittingChecks:
 
     def test_find_of_an_unknown_token_finds_nothing(self, rig: Rig, driver: Driver) -> None:
         _skip_unless_searchable(driver)
-        spec, ctx = _request(rig, driver.provider.capabilities().kinds[0])
+        spec, ctx = _request(rig, rig.kind)
         start(driver, rig.spec(spec.kind))
         for call in _planned(driver, spec, ctx):
             if call.effect == "create":
                 assert driver.run(driver.provider.find(ctx, call)) == []
 
     def test_many_threads_share_a_provider(self, rig: Rig, driver: Driver) -> None:
-        kind = driver.provider.capabilities().kinds[0]
-        specs = [rig.spec(kind) for _ in range(4)]
+        specs = [rig.spec(rig.kind) for _ in range(4)]
 
         def submit_and_look(spec: JobSpec[Any]) -> Started:
             started = start(driver, spec)

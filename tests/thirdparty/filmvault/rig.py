@@ -21,8 +21,10 @@ class VaultRig(Rig):
     """A vault of its own for each test; jobs stand still until they are nudged."""
 
     type = "filmvault"
+    kind = "archive_copy"
     secret = API_KEY
     idempotent_creates = True
+    has_callbacks = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

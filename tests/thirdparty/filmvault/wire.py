@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
 from typing import Any
 
 import httpx
@@ -18,12 +20,18 @@ from mediabroker.spi import Call, Reply
 REFUSALS = {401: AuthenticationError, 403: AuthenticationError, 429: ThrottledError, 503: UnavailableError}
 
 
+@cache
+def tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than many a call."""
+    return httpx.create_ssl_context()
+
+
 class VaultTransport:
     """One HTTP connection pool; httpx clients are safe to share between threads."""
 
     def __init__(self, provider: str, endpoint: str, api_key: str) -> None:
         self._provider = provider
-        self._http = httpx.Client(base_url=endpoint, headers={"X-Api-Key": api_key}, timeout=10)
+        self._http = httpx.Client(base_url=endpoint, headers={"X-Api-Key": api_key}, timeout=10, verify=tls())
 
     def perform(self, call: Call[Any]) -> Reply:
         method, _, path = call.operation.partition(" ")
