@@ -6,6 +6,7 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
@@ -132,6 +133,17 @@ def test_X12_more_pixels_streams_or_seconds_than_allowed_are_refused(tmp_path: P
     for limits in (MediaLimits(max_pixels=64 * 48 - 1), MediaLimits(max_streams=1), MediaLimits(max_duration_s=0.1)):
         assert _code(path, limits=limits) is ErrorCode.MEDIA_UNSUPPORTED
     assert probe(path, limits=MediaLimits(max_pixels=64 * 48, max_streams=2)).video
+
+
+def test_X12_pictures_that_grow_past_the_limit_midway_are_not_decoded(tmp_path: Path) -> None:
+    small = clips.make_clip(tmp_path / "small.ts", audio=False).read_bytes()
+    large = clips.make_clip(tmp_path / "large.ts", audio=False, width=640, height=480, frames=2).read_bytes()
+    (tmp_path / "growing.ts").write_bytes(small * 3 + large)
+    widths = []
+    limits = MediaLimits(max_pixels=64 * 48)
+    with open_input(tmp_path / "growing.ts", limits=limits) as container, pytest.raises(av.error.InvalidDataError):
+        widths.extend(frame.width for frame in container.decode(video=0))
+    assert set(widths) <= {64}
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.9, 0.99])

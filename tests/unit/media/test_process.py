@@ -105,7 +105,7 @@ def test_W8_a_child_that_hangs_is_killed_and_reported(tmp_path: Path) -> None:
     hanging = _program(tmp_path / "ffmpeg", body)
     limits = ProcessLimits(stall_s=0.5)
     assert _code(lambda: run_ffmpeg([], binary=hanging, cwd=tmp_path, limits=limits)) is ErrorCode.TIMEOUT
-    assert not _alive(int((tmp_path / "pid").read_text()))
+    assert _until(lambda: not _alive(int((tmp_path / "pid").read_text())), 2)
 
 
 def test_W8_repeated_lines_without_movement_are_no_progress(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_W8_a_stopped_child_is_killed_too(tmp_path: Path) -> None:
     stopped = _program(tmp_path / "ffmpeg", body)
     limits = ProcessLimits(stall_s=0.5)
     assert _code(lambda: run_ffmpeg([], binary=stopped, cwd=tmp_path, limits=limits)) is ErrorCode.TIMEOUT
-    assert not _alive(int((tmp_path / "pid").read_text()))
+    assert _until(lambda: not _alive(int((tmp_path / "pid").read_text())), 2)
 
 
 def test_W9_a_flood_of_messages_neither_blocks_nor_fills_memory(tmp_path: Path) -> None:
@@ -169,6 +169,23 @@ def test_X1_the_child_sees_no_secret_of_the_environment(tmp_path: Path, monkeypa
 def test_a_binary_that_does_not_exist_is_a_typed_error(tmp_path: Path) -> None:
     assert _code(lambda: run_ffmpeg([], binary=tmp_path / "no", cwd=tmp_path)) is ErrorCode.UNKNOWN
     assert _code(lambda: run_ffmpeg([], binary=find_ffmpeg(), cwd=tmp_path / "no")) is ErrorCode.OUTPUT_DENIED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_W15_ffmpeg_dies_with_its_guardian_and_the_caller_is_told(tmp_path: Path) -> None:
+    body = (
+        "print('progress=continue', flush=True)\nopen('pid','w').write(f'{os.getpid()} {os.getppid()}')\n"
+        "time.sleep(0.1)\nprint('progress=continue', flush=True)\ntime.sleep(600)"
+    )
+    program = _program(tmp_path / "ffmpeg", body)
+
+    def kill_guardian(progress: Progress) -> None:
+        if (tmp_path / "pid").exists():
+            os.kill(int((tmp_path / "pid").read_text().split()[1]), signal.SIGKILL)
+
+    call = lambda: run_ffmpeg([], binary=program, cwd=tmp_path, on_progress=kill_guardian)  # noqa: E731
+    assert _code(call) is ErrorCode.OUT_OF_RESOURCES
+    assert _until(lambda: not _alive(int((tmp_path / "pid").read_text().split()[0])), 2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
