@@ -24,8 +24,7 @@ from mediabroker.results import AudioStream, VideoStream
 
 __all__ = ["TranscodeSettings", "build_hls", "build_mp4", "choose_codec"]
 
-_DEFAULT_CRF = {"libx264": 21.0, "libx265": 24.0}
-"""x265 reaches x264's quality at a higher number. Source: x265 documentation, "--crf"."""
+_DEFAULT_CRF = 21.0
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 _TEXT = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text"})
 _AAC_BPS_PER_CHANNEL = 64_000
@@ -149,7 +148,7 @@ def _video_options(
         "preset": encoder.preset,
         "fps_mode:v": "passthrough",
         "enc_time_base:v": str(source.tick_s),
-        **_rate(codec, encoder, bitrate_bps),
+        **_rate(encoder, bitrate_bps),
         **_colour(video),
     }
     if codec == "libx265":
@@ -162,11 +161,11 @@ def _video_options(
     return options
 
 
-def _rate(codec: str, encoder: VideoEncoder, bitrate_bps: int | None) -> Mapping[str, Any]:
+def _rate(encoder: VideoEncoder, bitrate_bps: int | None) -> Mapping[str, Any]:
     target = bitrate_bps or encoder.bitrate_bps
     ceiling = {"maxrate:v": round(target * 1.25), "bufsize:v": target * 2} if target else {}
     if encoder.crf is not None or not target:
-        return {"crf": encoder.crf if encoder.crf is not None else _DEFAULT_CRF[codec], **ceiling}
+        return {"crf": encoder.crf if encoder.crf is not None else _DEFAULT_CRF, **ceiling}
     return {"b:v": target, **ceiling}
 
 
