@@ -18,7 +18,7 @@ from mediabroker.media.snapshot import frame_at, picture_of
 from mediabroker.media.source import open_input
 from mediabroker.results import VideoStream
 
-__all__ = ["DETAIL_PX", "Box", "Moment", "find_moments"]
+__all__ = ["DETAIL_PX", "Box", "Moment", "detail_of", "find_moments"]
 
 DETAIL_PX = (132, 99)
 """Width and height of a detail, in pixels of the result."""
@@ -100,7 +100,7 @@ def _moment(look: _Look, path: Path, video: VideoStream, taken: Sequence[Box]) -
     with open_input(path) as container:
         after = picture_of(frame_at(container, path, (look.time_s + look.next_s) / 2), video)
     before = look.picture.resize(after.size, Image.Resampling.BICUBIC)
-    return Moment(look.time_s, before, after, _detail(np.abs(_luma(after) - _luma(before)), taken))
+    return Moment(look.time_s, before, after, detail_of(before, after, taken))
 
 
 def _shown(look: _Look, chosen: Sequence[_Look]) -> bool:
@@ -121,14 +121,14 @@ def _sharpness(picture: Image.Image) -> float:
     return float(np.abs(laplacian).mean())
 
 
-def _detail(difference: Luma, taken: Sequence[Box]) -> Box:
+def detail_of(before: Image.Image, after: Image.Image, taken: Sequence[Box]) -> Box:
     """The box of `DETAIL_PX` (or of the whole picture, if that is smaller) that holds the most difference.
 
     What lies in `taken` counts little: a caption or a logo that always stands there is shown once.
     """
-    height, width = difference.shape
+    weighed = np.abs(_luma(after) - _luma(before))
+    height, width = weighed.shape
     box_width, box_height = min(DETAIL_PX[0], width), min(DETAIL_PX[1], height)
-    weighed = difference.copy()
     for left, top, right, bottom in taken:
         weighed[top:bottom, left:right] *= _SHOWN_WEIGHT
     sums = np.pad(weighed, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)

@@ -39,7 +39,7 @@ def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
         left = _MARGIN + index % 2 * (_HALF + _GAP)
         _paste_detail(canvas, draw, moment, (left, below + index // 2 * (_DETAIL[1] + _GAP)))
     partial = path.with_name(f".{path.name}.part")
-    canvas.save(partial, "png", optimize=True)
+    canvas.save(partial, "png")
     partial.replace(path)
 
 
