@@ -21,7 +21,7 @@ from mediabroker.jobs import SuperResolution
 from mediabroker.refs import MediaURI
 from mediabroker.results import Frames, VideoResult
 from mediabroker_local.folder import write_atomically
-from mediabroker_local.task import Task
+from mediabroker_local.task import BrokenOffError, Task
 
 __all__ = ["upscale"]
 
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _LINE_LIMIT = 1 << 20
 _SIGNALLED = 128
+_ANOTHER_TRY = frozenset({ErrorCode.PREEMPTED, ErrorCode.WORKER_CRASHED})
+"""The engine was stopped, or stumbled over itself: the next worker goes on from the slices that are finished."""
 
 
 def upscale(task: Task, target: Path | None) -> VideoResult:
@@ -36,7 +38,7 @@ def upscale(task: Task, target: Path | None) -> VideoResult:
 
     Raises:
         MediaError: what the engine reports, or `CANCELLED`.
-        SystemExit: the engine died without a word; with its exit code, 128 and more for a signal.
+        BrokenOffError: the engine's exit code, 128 and more for a signal.
     """
     if not isinstance(task.spec, SuperResolution) or target is None:
         raise MediaError(ErrorCode.INVALID_SPEC, f"{task.spec.kind} is no super-resolution with an output")
@@ -50,9 +52,10 @@ def upscale(task: Task, target: Path | None) -> VideoResult:
         status = child.wait()
     if isinstance(told, VideoResult):
         return told
-    if told is not None and told.code is not ErrorCode.PREEMPTED:
-        raise MediaError(**dict(told))
-    sys.exit(status if status > 0 else _SIGNALLED - status)
+    if told is None or told.code in _ANOTHER_TRY:
+        _log.error("the engine ended with %s: %s", status, told.message if told else "it did not say why")
+        raise BrokenOffError(status if status > 0 else _SIGNALLED - status)
+    raise MediaError(**dict(told))
 
 
 def _build_document(task: Task, spec: SuperResolution, target: Path) -> dict[str, Any]:

@@ -44,10 +44,10 @@ class LocalOptions(ProviderOptions, frozen=True):
 
     provider: ClassVar[str] = "local"
 
-    runtime: Literal["auto", "onnx", "openvino", "torch"] = "auto"
-    """What runs the super-resolution model; `auto` takes the fastest that is installed."""
-    threads: int | None = Field(default=None, ge=1, le=1024)
-    """Threads of the super-resolution model; default: one a core."""
+    runtime: Literal["auto", "onnx"] = "auto"
+    """What runs the super-resolution model; `auto` takes the best that is usable."""
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """How many frames are upscaled at a time; default: one for each processor."""
     nice: int = Field(default=0, ge=0, le=19)
     """How far the job gives way to other programs: 0 not at all, 19 as far as possible."""
 

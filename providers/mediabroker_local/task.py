@@ -13,7 +13,15 @@ from mediabroker_local.folder import JobFolder
 from mediabroker_local.progress import Reporter
 from mediabroker_local.settings import LocalOptions
 
-__all__ = ["Task"]
+__all__ = ["BrokenOffError", "Task"]
+
+
+class BrokenOffError(Exception):
+    """The work broke off without a verdict; another worker shall go on. `exit_code` tells the supervisor how it was."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"the work broke off with {exit_code}")
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mediabroker.errors import ConfigurationError, ErrorCode, JobError, MediaErr
 from mediabroker.results import JobResult
 from mediabroker_local.folder import JobFolder
 from mediabroker_local.staging import Staging
-from mediabroker_local.task import Task
+from mediabroker_local.task import BrokenOffError, Task
 
 __all__ = ["main"]
 
@@ -40,6 +40,8 @@ def run(task: Task) -> int:
     except Exception as error:
         if task.cancel.is_set():
             return _stopped(task)  # whatever it was: the signal went to every process of the group
+        if isinstance(error, BrokenOffError):
+            return error.exit_code
         _log.exception("the job failed", extra={"job": task.folder.token})
         task.report.end(state="FAILED", phase="failed", error=_explain(error).model_dump(mode="json"))
     else:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +129,15 @@ class Workshop:
 
     def kill(self, *modules: str) -> None:
         """SIGKILL to all processes of these modules, and wait until they are gone."""
-        for module in modules:
-            for pid in self.pids(module):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        for module in modules:
-            self.wait_gone(module)
+        victims = {pid for module in modules for pid in self._strike(module)}
+        until(lambda: not victims & {pid for module in modules for pid in self.pids(module)}, f"{modules} to be gone")
+
+    def _strike(self, module: str) -> list[int]:
+        pids = self.pids(module)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pids
 
     def wait_gone(self, module: str, *, timeout_s: float = 10.0) -> None:
         until(lambda: not self.pids(module), f"{module} to be gone", timeout_s=timeout_s)
@@ -142,5 +146,9 @@ class Workshop:
         """Leave no process behind."""
         for driver in self._drivers:
             driver.close()
-        for _ in range(3):
-            self.kill("mediabroker_local.runner", "mediabroker_local.worker", "gated-ffmpeg")
+        # Again and again: one that is being killed may just have started another.
+        for module in ("mediabroker_local", "gated-ffmpeg", "neuron_worker"):
+            until(partial(self._extinct, module), f"{module} to be gone")
+
+    def _extinct(self, module: str) -> bool:
+        return not self._strike(module)

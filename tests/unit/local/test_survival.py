@@ -143,3 +143,12 @@ def test_accepted_job_runs_although_nobody_could_be_started_for_it(
         member = shop.submit(driver, MediaInfo(input=shop.clip))
         assert shop.look(member).state is JobState.QUEUED
     assert shop.wait(member).state is JobState.SUCCEEDED
+
+
+def test_output_larger_than_the_disk_gives_fails_without_a_trace(shop: Workshop) -> None:
+    driver = shop.driver(process_limits={"file_size_bytes": 3000})
+    seen = shop.wait(shop.submit(driver, shop.transcode()))
+    assert seen.state is JobState.FAILED
+    assert seen.error is not None
+    assert seen.error.code is ErrorCode.OUT_OF_RESOURCES
+    assert not shop.products()
