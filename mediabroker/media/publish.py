@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from mediabroker.errors import ErrorCode, MediaError
 
 __all__ = ["check_output", "output_errors", "publish_file", "publish_folder", "workplace"]
 
+_PREFIX, _SUFFIX = ".mediabroker-", ".partial"
+_YOUNG_S = 60.0
 _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP})
 
@@ -44,15 +48,22 @@ def check_output(final: Path, *, overwrite: bool = False, source: Path | None = 
 def workplace(final: Path) -> Iterator[Path]:
     """A private, empty folder beside `final`, on the same file system; whatever is left in it is removed at the end.
 
+    Who was killed cannot remove its own: a lock on the folder lives as long as its process, and folders that nobody
+    locks are removed by the next to come.
+
     Raises:
         MediaError: `OUTPUT_DENIED` or `OUT_OF_RESOURCES`.
     """
     with output_errors(final):
-        folder = Path(tempfile.mkdtemp(prefix=".mediabroker-", suffix=".partial", dir=final.parent))
+        _remove_abandoned(final.parent)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=final.parent))
+        lock = os.open(folder, os.O_RDONLY)
     try:
+        _lock(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def publish_file(finished: Path, final: Path, *, overwrite: bool = False) -> None:
@@ -104,6 +115,26 @@ def output_errors(final: Path) -> Iterator[None]:
         code = ErrorCode.OUT_OF_RESOURCES if exhausted else ErrorCode.OUTPUT_DENIED
         reason = "the disk is full" if exhausted else error.strerror
         raise MediaError(code, f"the output {final} cannot be written: {reason}") from error
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                # A folder this young may belong to somebody who has not come to lock it.
+                if time.time() - os.fstat(number).st_mtime > _YOUNG_S and _lock(number):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(number)
+
+
+def _lock(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody holds it, or this file system knows no locks
+        return False
+    return True
 
 
 def _link(finished: Path, final: Path) -> None:

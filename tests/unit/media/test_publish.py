@@ -133,6 +133,22 @@ def test_X17_workplace_is_private_beside_the_output_and_gone_afterwards(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_W13_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    with workplace(tmp_path / "out") as busy:
+        left = tmp_path / ".mediabroker-left.partial"
+        left.mkdir()
+        _made(left)
+        (tmp_path / ".mediabroker-file.partial").touch()
+        (tmp_path / ".mediabroker-link.partial").symlink_to(tmp_path)
+        for folder in (busy, left):
+            os.utime(folder, (1, 1))
+        with workplace(tmp_path / "other") as young, workplace(tmp_path / "third"):
+            assert not left.exists()
+            assert busy.is_dir()
+            assert young.is_dir()
+    assert {each.name for each in tmp_path.iterdir()} == {".mediabroker-file.partial", ".mediabroker-link.partial"}
+
+
 def test_workplace_in_a_missing_folder_is_denied(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught, workplace(tmp_path / "none" / "out"):
         pass
