@@ -8,7 +8,7 @@ Third parties subclass `JobSpec` with their own `kind`; defining the class is en
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 from typing_extensions import Self, TypeVar
@@ -18,7 +18,15 @@ from mediabroker.models import Value
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, VideoResult
 
+if TYPE_CHECKING:
+    # Text and paths go in, a `MediaURI` comes out. Type checkers know no conversion on the way, so to them it is either
+    # this or an error at every `input="in.mp4"`.
+    GivenURI: TypeAlias = Any
+else:
+    GivenURI = MediaURI
+
 __all__ = [
+    "GivenURI",
     "JobSpec",
     "MediaInfo",
     "Rendition",
@@ -69,8 +77,8 @@ class JobSpec(Value, Generic[R_co], frozen=True):
     """
 
     kind: str
-    input: MediaURI
-    output: MediaURI | None = None
+    input: GivenURI
+    output: GivenURI | None = None
     overwrite: bool = False
     debug: bool = False
     labels: Mapping[str, str] = {}
@@ -142,7 +150,7 @@ class SuperResolution(JobSpec[VideoResult], frozen=True):
     """
 
     kind: Literal["super_resolution"] = "super_resolution"
-    output: MediaURI
+    output: GivenURI
     scale: Literal[2, 4] = 2
     model: str = Field(default="fast", pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
     slice_s: float = Field(default=60.0, ge=0.5, le=3600)
@@ -167,7 +175,7 @@ class Transcode(JobSpec[VideoResult], frozen=True):
     """
 
     kind: Literal["transcode"] = "transcode"
-    output: MediaURI
+    output: GivenURI
     container: Literal["mp4", "hls"] = "mp4"
     renditions: tuple[Rendition, ...] = ()
     segment_s: float = Field(default=6.0, ge=1, le=30)
@@ -193,7 +201,7 @@ class Snapshot(JobSpec[ImagesResult], frozen=True):
     """Still pictures at the given times. Several need `{index}` in the output's name, counted from 1."""
 
     kind: Literal["snapshot"] = "snapshot"
-    output: MediaURI
+    output: GivenURI
     at_s: tuple[float, ...] = Field(default=(0.0,), min_length=1, max_length=1000)
     width_px: int | None = Field(default=None, ge=8, le=16384)
 
@@ -221,6 +229,6 @@ class SmartProduction(JobSpec[R_co], Generic[R_co], frozen=True):
     """
 
     kind: Literal["smart_production"] = "smart_production"
-    output: MediaURI
+    output: GivenURI
     function: str = Field(min_length=1, max_length=64)
     params: Mapping[str, JsonValue] = {}
