@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from neuron_worker.runtimes.golden import golden_tile
 from neuron_worker.training.degrade import clean_pair, compressed_pair
 from neuron_worker.training.graph import Layer, build_bytes_graph, build_deep_graph, build_int8_graph
 from neuron_worker.training.images import Bytes, crop_to_multiple, image_paths, load_rgb
@@ -18,24 +19,12 @@ from neuron_worker.training.quantise import calibrate
 from neuron_worker.training.record import TrainingRecord, sha256, write_card
 from neuron_worker.training.session import LumaModel
 
-__all__ = ["GOLDEN_RECIPE", "calibration_pictures", "export", "golden_tile", "load_layers"]
+__all__ = ["GOLDEN_RECIPE", "calibration_pictures", "export", "load_layers"]
 
 _BLOCK_PX = 2
 _GOLDEN_HEIGHT_PX, _GOLDEN_WIDTH_PX = 64, 96
 
 GOLDEN_RECIPE = "v = (x*x + 2*y*y + x*y) // 8 % 512; sample[y, x] = v if v < 256 else 511 - v"
-
-
-def golden_tile() -> Bytes:
-    """The test picture of `GOLDEN_RECIPE`: integer arithmetic, so that every machine draws the same one.
-
-    Its stripes run from broad to finer than the sampling grid at full contrast, which drives the 8-bit
-    multiply-accumulate of CPUs without VNNI into saturation if anything does.
-    """
-    y, x = np.mgrid[:_GOLDEN_HEIGHT_PX, :_GOLDEN_WIDTH_PX]
-    value = (x * x + 2 * y * y + x * y) // 8 % 512
-    tile: Bytes = np.where(value < 256, value, 511 - value).astype(np.uint8)
-    return tile
 
 
 def load_layers(weights: Path) -> list[Layer]:
@@ -111,7 +100,7 @@ def _describe(layers: list[Layer]) -> dict[str, int]:
 
 
 def _golden(exact: onnx.ModelProto, int8: onnx.ModelProto) -> dict[str, Any]:
-    tile = golden_tile()
+    tile = golden_tile(_GOLDEN_HEIGHT_PX, _GOLDEN_WIDTH_PX)[0, 0]
     reference, approximate = LumaModel(exact)(tile), LumaModel(int8)(tile)
     difference = np.abs(reference.astype(np.int16) - approximate)
     return {

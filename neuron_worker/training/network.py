@@ -6,6 +6,9 @@ enlargement of the input; a pixel shuffle puts the prediction in place. ReLU and
 every runtime (and every int8 kernel) fuses the first and copies the second exactly.
 """
 
+# torch is an optional extra; without it the base class below has no known type.
+# mypy: disallow-subclassing-any=False
+
 from __future__ import annotations
 
 from dataclasses import dataclass

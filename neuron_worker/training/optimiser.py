@@ -42,21 +42,24 @@ class Muon:
         for weight in self._weights:
             weight.grad = None
 
-    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update in place; a weight matrix moves by ``rate`` in every singular direction."""
         for group in self._adam.param_groups:
             group["lr"] = rate * _BIAS_RATE
         self._adam.step()
-        for weight, mean in zip(self._weights, self._means, strict=True):
-            if weight.grad is None:
-                continue
-            mean.lerp_(weight.grad, 1 - self._momentum)
-            ahead = weight.grad.lerp(mean, self._momentum)
-            rows = weight.shape[0]
-            update = orthogonal(ahead.reshape(rows, -1))
-            stretch = max(1.0, rows / update.shape[1]) ** 0.5
-            weight.sub_(update.reshape(weight.shape), alpha=rate * stretch)
+        with torch.no_grad():
+            for weight, mean in zip(self._weights, self._means, strict=True):
+                self._move(weight, mean, rate)
+
+    def _move(self, weight: nn.Parameter, mean: Tensor, rate: float) -> None:
+        if weight.grad is None:
+            return
+        mean.lerp_(weight.grad, 1 - self._momentum)
+        ahead = weight.grad.lerp(mean, self._momentum)
+        rows = weight.shape[0]
+        update = orthogonal(ahead.reshape(rows, -1))
+        stretch = max(1.0, rows / update.shape[1]) ** 0.5
+        weight.sub_(update.reshape(weight.shape), alpha=rate * stretch)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

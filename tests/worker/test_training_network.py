@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from neuron_worker.training.export import golden_tile  # noqa: E402
+from neuron_worker.runtimes.golden import golden_tile  # noqa: E402
 from neuron_worker.training.graph import (  # noqa: E402
     INPUT,
     OUTPUT,
@@ -58,7 +58,7 @@ def test_untrained_network_enlarges_by_nearest_neighbour(scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 4])
 def test_graphs_compute_what_the_network_computes(scale: int) -> None:
     network = lively(SMALL, scale)
-    tile = golden_tile()
+    tile = golden_tile(64, 96)[0, 0]
     exact = run_torch(network, tile / 255)
     layers = layers_of(network)
     wanted = np.clip(np.rint(exact * 255), 0, 255)
@@ -69,7 +69,7 @@ def test_graphs_compute_what_the_network_computes(scale: int) -> None:
 
 def test_int8_graph_stays_close_to_the_exact_one() -> None:
     layers = layers_of(lively(SMALL, 2))
-    tile = golden_tile()
+    tile = golden_tile(64, 96)[0, 0]
     exact = LumaModel(build_bytes_graph(layers, 2))(tile).astype(float)
     int8 = LumaModel(build_int8_graph(layers, 2, calibrate(layers, 2, [tile])))(tile)
     assert np.abs(exact - int8).mean() < 1.5
@@ -77,7 +77,7 @@ def test_int8_graph_stays_close_to_the_exact_one() -> None:
 
 def test_odd_sizes_are_padded_and_cut() -> None:
     model = LumaModel(build_bytes_graph(layers_of(lively(SMALL, 2)), 2))
-    assert model(golden_tile()[:33, :17]).shape == (66, 34)
+    assert model(golden_tile(64, 96)[0, 0][:33, :17]).shape == (66, 34)
 
 
 @pytest.mark.parametrize("architecture", [SMALL, ARCHITECTURES["fast"]])
