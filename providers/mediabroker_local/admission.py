@@ -35,7 +35,7 @@ def claimed_output(spec: JobSpec[Any]) -> str | None:
     """The one spelling of the output's place, whatever links lead to its folder."""
     if spec.output is None:
         return None
-    path = spec.output.path
+    path: Path = spec.output.path
     return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118  Path.resolve follows the name too
 
 
