@@ -160,8 +160,13 @@ def _video(path: Path, stream: Any, look: _Look) -> VideoStream:
         color_primaries=_tag(PRIMARIES, context.color_primaries, getattr(frame, "color_primaries", 2)),
         color_transfer=transfer,
         hdr=hdr_kind(transfer),
-        interlaced=bool(frame is not None and frame.interlaced_frame) or context.field_order not in _PROGRESSIVE,
+        interlaced=bool(frame is not None and frame.interlaced_frame) or _field_order(context) not in _PROGRESSIVE,
     )
+
+
+def _field_order(context: Any) -> int:
+    # PyAV tells it from version 18 on; before that the first frame alone has to say it.
+    return int(getattr(context, "field_order", _PROGRESSIVE[0]))
 
 
 def _audio(stream: Any) -> AudioStream:
