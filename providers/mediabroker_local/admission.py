@@ -36,7 +36,7 @@ def claimed_output(spec: JobSpec[Any]) -> str | None:
     if spec.output is None:
         return None
     path: Path = spec.output.path
-    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118  Path.resolve follows the name too
+    return str(Path(os.path.realpath(path.parent), path.name))  # Path.resolve would follow the name itself too
 
 
 def refuse_taken_output(claim: str | None, unfinished: Iterable[JobFolder]) -> None:

@@ -7,6 +7,7 @@ descriptor KEPT_FD stays open in the program.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 _LOG_LIMIT_BYTES = 1 << 20
@@ -17,6 +18,10 @@ def main(log: str, kept_fd: str, *command: str) -> None:
         os._exit(0)  # the caller collects this process; the other one belongs to nobody
     os.setsid()
     os.chdir("/")
+    # What the caller ignores or blocks is inherited; ignored children, for one, could never be waited for.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     if os.fstat(fd).st_size > _LOG_LIMIT_BYTES:
         os.ftruncate(fd, 0)

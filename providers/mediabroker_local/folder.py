@@ -46,7 +46,10 @@ class JobFolder:
 
     def state(self) -> dict[str, Any]:
         """Where it stands: `state`, `attempt`, `phase`, and what there is of progress, frames, error, exit, result."""
-        return _read(self.path / "state.json")
+        try:
+            return _read(self.path / "state.json")
+        except ValueError:  # progress is written without a flush, so a power cut may have left an empty file
+            return {"state": "RUNNING", "attempt": 1, "phase": "interrupted"}
 
     def write_state(self, state: dict[str, Any], *, durable: bool = True) -> None:
         """Replace the state; only for the holder of the lock. Progress need not be `durable`."""

@@ -104,10 +104,13 @@ class Machine:
 
     def _entry(self, token: str, positions: Mapping[str, int]) -> JsonValue:
         folder = self._spool.folder(token)
-        if not _TOKEN.fullmatch(token) or not folder.exists():
-            return {"job": token, "state": None}
-        kind = folder.document()["spec"]["kind"]
-        return {"job": token, "kind": kind, "ahead": positions.get(token), **folder.state()}
+        try:
+            if _TOKEN.fullmatch(token):
+                kind = folder.document()["spec"]["kind"]
+                return {"job": token, "kind": kind, "ahead": positions.get(token), **folder.state()}
+        except FileNotFoundError:
+            pass  # never there, or forgotten just now
+        return {"job": token, "state": None}
 
     def _cancel(self, params: Mapping[str, Any]) -> Reply:
         outcomes: dict[str, JsonValue] = {token: str(self._cancel_one(token)) for token in params["jobs"]}
@@ -130,6 +133,7 @@ class Machine:
         folders = [self._spool.folder(token) for token in params["jobs"] if _TOKEN.fullmatch(token)]
         with self._spool.locked():
             forgotten: list[JsonValue] = [folder.token for folder in folders if self._spool.forget(folder)]
+            self._spool.sweep()
         return {"forgotten": forgotten}
 
     def _run_waiting(self) -> None:

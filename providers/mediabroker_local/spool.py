@@ -119,15 +119,19 @@ class Spool:
         return try_lock(self._slots / f"{index}.lock")
 
     def forget(self, folder: JobFolder) -> bool:
-        """Remove an ended job; under the lock. False where it has not ended, or runs."""
+        """Take an ended job out of sight; under the lock. False where it has not ended, or runs."""
         if not folder.exists() or not folder.has_ended() or (lock := try_lock(folder.lock_path)) is None:
             return False
         with lock:
             self._dequeue(folder)
-            doomed = Path(tempfile.mkdtemp(prefix=".old-", dir=self._jobs))
-            folder.path.rename(doomed / folder.token)
-            shutil.rmtree(doomed, ignore_errors=True)
+            folder.path.rename(self._jobs / f".old-{folder.token}")
         return True
+
+    def sweep(self) -> None:
+        """Remove what was forgotten, and what a killed process left half-made; under the lock."""
+        for path in self._jobs.iterdir():
+            if path.name.startswith((".old-", ".new-")):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _entries(self) -> list[str]:
         return sorted(path.name for path in self._queue.iterdir() if path.name.partition(".")[0].isdigit())

@@ -8,6 +8,7 @@ from typing import Any
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError
 from mediabroker.jobs import result_type_of
+from mediabroker.media.failures import readable_tail
 from mediabroker.results import Frames
 from mediabroker.spi import Observation, Reply
 from mediabroker.states import JobState
@@ -87,7 +88,7 @@ def crash_error(last_words: Reply, attempts: int) -> JobError:
     elif number := -status if status < 0 else max(0, status - _SIGNALLED):
         code, how = _SIGNALS.get(number, (code, f"was killed by signal {number}"))
     times = f"{attempts} times" if attempts > 1 else "once"
-    last_line = f": {str(log).splitlines()[-1].strip()}" if log else ""
+    last_line = f": {readable_tail(str(log), lines=1).strip()}" if log else ""
     return JobError.of(
         code, f"the worker {how}, {times}{last_line}", provider_code=f"exit {status}", raw=dict(last_words)
     )

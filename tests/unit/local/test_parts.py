@@ -157,6 +157,24 @@ def test_queue_keeps_its_order_and_drops_what_was_never_finished(spool: Spool) -
         lock.release()
 
 
+def test_state_that_a_power_cut_emptied_counts_as_an_interrupted_run(spool: Spool) -> None:
+    folder = _add(spool, "job")
+    (folder.path / "state.json").write_bytes(b"")
+    assert folder.state()["state"] == "RUNNING"
+    assert not folder.has_ended()
+
+
+def test_forgetting_sweeps_up_what_killed_processes_left(spool: Spool) -> None:
+    ended, live = _add(spool, "ended"), _add(spool, "live")
+    ended.end(state="SUCCEEDED")
+    (spool.root / "jobs" / ".new-abandoned").mkdir()
+    with spool.locked():
+        assert [spool.forget(folder) for folder in (ended, live)] == [True, False]
+        spool.sweep()
+    assert [path.name for path in (spool.root / "jobs").iterdir()] == ["live"]
+    assert spool.positions() == {"live": 0}
+
+
 def test_log_stays_within_its_limit(spool: Spool) -> None:
     folder = _add(spool, "job")
     folder.log_path.write_bytes(b"x" * (2 << 20))

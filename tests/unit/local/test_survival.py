@@ -10,6 +10,7 @@ import pytest
 
 from mediabroker.errors import ErrorCode
 from mediabroker.jobs import MediaInfo
+from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
 from tests.unit.local.rig import Workshop
 
@@ -36,6 +37,21 @@ def test_job_survives_the_death_of_its_submitter(shop: Workshop, death: str) -> 
     shop.wait_at_gate()
     shop.open_gate()
     assert shop.wait(member).state is JobState.SUCCEEDED
+
+
+def test_job_runs_whatever_signals_its_submitter_ignores(shop: Workshop) -> None:
+    shop.gated()
+    careless = "import signal\nfor number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):\n"
+    careless += (
+        "    signal.signal(number, signal.SIG_IGN)\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+    )
+    submitter = shop.python(careless + _SUBMIT)
+    assert submitter.returncode == 0, submitter.stderr
+    driver = shop.gated()
+    member = shop.submit(driver, shop.transcode(), token="left")
+    shop.wait_at_gate()
+    assert shop.cancel(member) is CancelOutcome.REQUESTED
+    assert shop.wait(member).state is JobState.CANCELLED
 
 
 def test_detached_processes_keep_nothing_of_the_submitter(shop: Workshop) -> None:
