@@ -1,4 +1,4 @@
-"""What stands beside the video in a source (audio, subtitles, covers, attachments) and whether the output can hold it."""
+"""What stands beside the video (audio, subtitles, covers, attachments) and whether the output can hold it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNPLAYABLE: Mapping[str, tuple[str, ...]] = {"mp4": ("vorbis", "pcm_"), "mov": 
 """Codecs by the start of their names that the muxer would take but hardly any player reads in that container."""
 _KEPT_TYPES = frozenset({"audio", "subtitle", "video", "attachment"})
 """Data tracks (time codes, telemetry, chapter text) belong to the old file; chapters are kept as chapters."""
-_OWN_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "handler_name"})
+_OWN_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "duration"})
 """Tags in which a muxer describes itself."""
 _STATISTICS = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION")
 
@@ -73,8 +73,10 @@ def read_companions(source: InputContainer, added: Mapping[int, Stream], origin_
         return
     for packet in source.demux(*wanted):
         if packet.dts is None and packet.pts is None:
-            continue  # the demuxer's end marks
-        shift = round(origin_s / packet.time_base)
+            if not packet.size:
+                continue  # the demuxer's end marks
+            packet.pts = packet.dts = 0  # a cover
+        shift = 0 if packet.time_base is None else round(origin_s / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - shift
         packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = added[packet.stream_index]
@@ -119,4 +121,4 @@ def _obstacle(stream: Any, muxer: str) -> str | None:
 
 def _codec_name(stream: Any) -> str:
     context = stream.codec_context
-    return context.codec.canonical_name if context is not None else stream.type
+    return str(stream.type if context is None else context.codec.canonical_name)

@@ -1,8 +1,8 @@
-"""Stages that overlap: a thread that makes items, workers that transform them, and the caller, who gets them in order."""
+"""Stages that overlap: a thread that makes items and starts work on them, and the caller, who gets them in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
@@ -16,11 +16,11 @@ ItemT = TypeVar("ItemT")
 WorkT = TypeVar("WorkT")
 
 
-def convey(source: Iterable[ItemT], submit: Callable[[ItemT], WorkT], *, depth: int, stop: Event) -> Iterator[WorkT]:
+def convey(source: Iterable[ItemT], submit: Callable[[ItemT], WorkT], *, depth: int, stop: Event) -> Generator[WorkT]:
     """Iterate over `source` in a thread of its own, hand each item to `submit`, and yield what it returns, in order.
 
-    At most `depth` items are under way, so memory is bounded. An error of the source or of `submit` is raised here, after
-    all items before it. However the iteration ends, the thread has ended too.
+    At most `depth` items are under way, so memory is bounded. An error of the source or of `submit` is raised here,
+    after all items before it. However the iteration ends, the thread has ended too.
 
     Args:
         source: consumed and closed in the thread.

@@ -105,7 +105,7 @@ def _from_start(
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """All frames from here on. What cannot be decoded before the first keyframe is passed over, later it is an error."""
+    """All frames from here on. What cannot be decoded before the first keyframe is passed over; later it is fatal."""
     begun = False
     for packet in container.demux(stream):
         try:

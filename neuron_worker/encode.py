@@ -79,7 +79,7 @@ class SliceWriter:
         if kind is None and sorted(self._written) != self._given:
             raise MediaError(
                 ErrorCode.WORKER_CRASHED,
-                f"the encoder was given {len(self._given)} frames and wrote {len(self._written)}, or moved them in time",
+                f"the encoder got {len(self._given)} frames and wrote {len(self._written)}, or moved them in time",
             )
 
     def write(self, canvas: Canvas, luma: Luma) -> None:

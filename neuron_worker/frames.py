@@ -1,7 +1,7 @@
 """From a decoded frame to what the network takes, and from what it gives to a frame for the encoder.
 
-Frames stay YUV all the way: the network sees the luma plane, chroma is scaled by swscale on the whole frame (which knows
-where 4:2:0 chroma sits), and no sample is converted to RGB and back.
+Frames stay YUV all the way: the network sees the luma plane, chroma is scaled by swscale on the whole frame (which
+knows where 4:2:0 chroma sits), and no sample is converted to RGB and back.
 """
 
 from __future__ import annotations

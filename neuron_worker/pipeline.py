@@ -28,7 +28,7 @@ _RESULT = "result.json"
 
 
 class _Done(Value):
-    """Written when the result is complete and before it is published; with the output it proves that the job is done."""
+    """Written when the result is complete, before it is published; with the output it proves that the job is done."""
 
     document: str
     source: Source

@@ -6,7 +6,7 @@ import bisect
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.slices import list_slices
@@ -96,28 +96,30 @@ def make_slices(path: Path, facts: SourceFacts, slice_s: float) -> tuple[Planned
 
 
 def _scan(path: Path, facts: SourceFacts) -> _Scan:
-    times: list[int] = []
-    keyframes: list[int] = []
+    scan = _Scan([], [])
     with open_source(path) as container:
         stream = video_of(path, container)
         try:
             with media_errors(path):
                 for packet in container.demux(stream):
-                    if not packet.size or packet.is_discard:
-                        continue
-                    if packet.pts is None:
-                        raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} has frames without a presentation time")
-                    times.append(packet.pts)
-                    if packet.is_keyframe:
-                        keyframes.append(packet.pts)
+                    if packet.size and not packet.is_discard:
+                        _note(path, scan, packet)
         except MediaError as error:
-            if error.error.code is ErrorCode.MEDIA_CORRUPT and times:
-                seen_s = float(max(times) * facts.tick_s - Fraction(*facts.start))
+            if error.error.code is ErrorCode.MEDIA_CORRUPT and scan.times:
+                seen_s = float(max(scan.times) * facts.tick_s - Fraction(*facts.start))
                 raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} breaks off after {seen_s:.2f} s") from error
             raise
     # What precedes the first keyframe cannot be decoded by anybody.
-    first = min(keyframes, default=min(times, default=0))
-    return _Scan([pts for pts in times if pts >= first], keyframes)
+    first = min(scan.keyframes or scan.times, default=0)
+    return _Scan([pts for pts in scan.times if pts >= first], scan.keyframes)
+
+
+def _note(path: Path, scan: _Scan, packet: Any) -> None:
+    if packet.pts is None:
+        raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has frames without a presentation time")
+    scan.times.append(packet.pts)
+    if packet.is_keyframe:
+        scan.keyframes.append(packet.pts)
 
 
 def _tick_at(start: Fraction, time_s: Fraction | None, tick_s: Fraction) -> int | None:

@@ -41,7 +41,6 @@ class FrameCounter:
     def skip(self, frames: int) -> None:
         """Frames that were done before: they count, but not as speed."""
         self._done += frames
-        self._report(self._clock())
 
     def add(self) -> None:
         """One frame has just been done."""

@@ -129,7 +129,7 @@ def upscale_slice(
         partial = folder.video(piece.index).with_suffix(f".{os.getpid()}.part")
         try:
             with output_errors(partial):
-                frames, first = _upscale(document, plan, piece, runtime, partial, on_frame, stop)
+                frames, first = _upscale(document, plan, piece, runtime, partial, on_frame=on_frame, stop=stop)
                 return folder.finish(piece.index, partial, frames, first)
         finally:
             partial.unlink(missing_ok=True)
@@ -141,6 +141,7 @@ def _upscale(
     piece: PlannedSlice,
     runtime: Runtime,
     target: Path,
+    *,
     on_frame: Callable[[], None],
     stop: Event,
 ) -> tuple[int, int | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from av import VideoFrame
-from av.container import Flags, InputContainer
+from av.container import InputContainer
 from av.error import InvalidDataError
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
@@ -21,6 +21,8 @@ from neuron_worker.formats import Sampling, sampling_of
 
 __all__ = ["Colour", "Light", "SourceFacts", "examine", "open_source", "video_of"]
 
+_GENERATE_TIMES = 1
+"""Source: FFmpeg libavformat/avformat.h, AVFMT_FLAG_GENPTS."""
 _LOOK_FRAMES = 8
 _LOOK_PACKETS = 400
 _SHIFTING = frozenset({"mpegts", "mpeg"})
@@ -104,7 +106,7 @@ class SourceFacts(Value):
 def open_source(path: Path) -> InputContainer:
     """The source, opened safely; frames get presentation times also where the container stores none."""
     container = open_input(path)
-    container.flags |= Flags.gen_pts.value
+    container.flags |= _GENERATE_TIMES
     return container
 
 
@@ -160,11 +162,12 @@ def _whole_packets(container: InputContainer, stream: VideoStream) -> Iterator[A
 def _facts(path: Path, container: InputContainer, stream: Any, frames: list[VideoFrame]) -> SourceFacts:
     frame: Any = frames[0]
     for each in frames:
-        for kind in set(each.side_data) & _LOST.keys():
+        held: Any = each.side_data  # by kind; the stubs say something else
+        for kind in [kind for kind in _LOST if held.get(kind) is not None]:
             raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has {_LOST[kind]}, which would be lost")
     tick: Fraction = stream.time_base
     rate: Fraction = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    starts = [each.start_time * each.time_base for each in container.streams if each.start_time is not None]
+    starts = [_start_of(each) for each in container.streams if each.start_time is not None]
     start = min(starts, default=Fraction(0))
     ratio: Fraction = stream.sample_aspect_ratio or Fraction(1)
     return SourceFacts(
@@ -186,6 +189,11 @@ def _facts(path: Path, container: InputContainer, stream: Any, frames: list[Vide
     )
 
 
+def _start_of(stream: Any) -> Fraction:
+    start: Fraction = stream.start_time * stream.time_base
+    return start
+
+
 def _colour(frame: Any) -> Colour:
     # The "j" formats mean full range, whatever the tag says.
     full = frame.format.name.startswith("yuvj")
@@ -198,7 +206,8 @@ def _colour(frame: Any) -> Colour:
 
 
 def _side_data(frame: VideoFrame, kind: SideDataType) -> bytes | None:
-    found = frame.side_data.get(kind)
+    held: Any = frame.side_data
+    found = held.get(kind)
     return bytes(found) if found is not None else None
 
 

@@ -5,7 +5,6 @@ Processors without VNNI add pairs of 8-bit products in 16 bits, which can overfl
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +23,8 @@ def golden_tile(height: int, width: int) -> Luma:
     """
     y, x = np.mgrid[:height, :width]
     value = (x * x + 2 * y * y + x * y) // 8 % 512
-    return np.where(value < 256, value, 511 - value).astype(np.uint8)[np.newaxis, np.newaxis]
+    tile: Luma = np.where(value < 256, value, 511 - value).astype(np.uint8)[np.newaxis, np.newaxis]
+    return tile
 
 
 def differs_from_golden(exact: Luma, int8: Luma, golden: Mapping[str, Any]) -> str | None:
@@ -34,8 +34,3 @@ def differs_from_golden(exact: Luma, int8: Luma, golden: Mapping[str, Any]) -> s
     if largest > golden["int8_max_difference"] or mean > golden["int8_mean_difference"]:
         return f"off by up to {largest} grey levels, {mean:.3f} on average"
     return None
-
-
-def tile_digest(tile: Luma) -> str:
-    """Hex SHA-256 of a tile's samples."""
-    return hashlib.sha256(tile.tobytes()).hexdigest()

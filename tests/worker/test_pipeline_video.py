@@ -1,0 +1,243 @@
+"""Videos of every awkward kind, upscaled from end to end: frames, times, tags and what stands beside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from mediabroker.results import VideoResult
+from tests import clips
+from tests.worker.looking import frame_times, frames, lumas, packets, psnr
+
+Upscale = Callable[..., VideoResult]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (clips.make_clip, "plain.mp4"),
+        (clips.make_clip, "plain.mov"),
+        (clips.make_clip, "plain.mkv"),
+        (clips.make_vfr, "vfr.mkv"),
+        (clips.make_vfr, "vfr.mp4"),
+        (clips.make_one_frame, "one.mp4"),
+        (clips.make_odd, "odd.mkv"),
+        (clips.make_full_range, "full.mp4"),
+        (clips.make_open_gop, "open.mkv"),
+        (clips.make_rotated, "rotated.mp4"),
+        (clips.make_mkv_without_duration, "live.mkv"),
+        (clips.make_ten_bit, "deep.mp4"),
+    ],
+)
+def test_result_has_every_frame_of_the_source_at_its_time(
+    make: Callable[[Path], Path], name: str, tmp_path: Path, upscale: Upscale
+) -> None:
+    source = make(tmp_path / name)
+    result = upscale(source, tmp_path / f"out{Path(name).suffix}", slice_s=0.15)
+    output = result.outputs[0].uri.path
+    assert frame_times(output) == frame_times(source)
+    first = next(frames(source))
+    assert (result.width_px, result.height_px) == (2 * first.width, 2 * first.height)
+    assert {(each.width, each.height) for each in frames(output)} == {(2 * first.width, 2 * first.height)}
+    assert result.frame_count == len(frame_times(source))
+
+
+def test_audio_is_copied_packet_for_packet_at_its_time(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4")
+    output = upscale(source).outputs[0].uri.path
+    assert packets(output, "audio") == packets(source, "audio")
+
+
+def test_picture_is_the_same_picture_only_larger(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4", codec_options={"crf": "10"})
+    output = upscale(source, encoder={"crf": 5}).outputs[0].uri.path
+    for small, large in zip(frames(source), frames(output), strict=True):
+        wanted = small.reformat(128, 96, "rgb24", interpolation="BICUBIC").to_ndarray()
+        assert psnr(wanted, large.reformat(format="rgb24").to_ndarray()) > 24
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_full_range_stays_full_range_without_a_shift_of_brightness(name: str, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_full_range(tmp_path / name)
+    output = upscale(source, tmp_path / f"out-{name}", encoder={"crf": 5}).outputs[0].uri.path
+    small, large = next(frames(source)), next(frames(output))
+    assert int(large.color_range) == 2
+    assert (int(large.colorspace), int(large.color_primaries), int(large.color_trc)) == (1, 1, 1)
+    assert abs(float(lumas(source)[0].mean()) - float(lumas(output)[0].mean())) < 1
+    assert abs(_chroma_mean(small) - _chroma_mean(large)) < 1
+
+
+def _chroma_mean(frame: Any) -> float:
+    plane = frame.planes[1]
+    return float(np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width].mean())
+
+
+@pytest.mark.parametrize("rotation", [-90, 180, 90])
+def test_rotation_is_kept_as_a_tag(rotation: int, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_rotated(tmp_path / "in.mp4", rotation_ccw_deg=rotation)
+    output = upscale(source).outputs[0].uri.path
+    small, large = next(frames(source)), next(frames(output))
+    assert large.rotation == small.rotation
+    assert (large.width, large.height) == (128, 96)
+
+
+def test_pixel_aspect_is_kept(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4", sample_aspect_ratio=Fraction(4, 3))
+    output = upscale(source).outputs[0].uri.path
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_ten_bit_video_stays_ten_bit(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_ten_bit(tmp_path / "in.mp4")
+    output = upscale(source, encoder={"crf": 5}).outputs[0].uri.path
+    large = next(frames(output))
+    assert large.format.name == "yuv420p10le"
+    with av.open(str(output)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.codec_tag) == ("hevc", "hvc1")
+    small = np.kron(lumas(source)[0], np.ones((2, 2)))
+    assert psnr(small, lumas(output)[0], 1023) > 20
+    assert len(np.unique(lumas(output)[0] % 4)) == 4, "the two low bits are in use"
+
+
+def test_hdr10_keeps_tags_mastering_display_and_light_level(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_hdr10(tmp_path / "in.mkv")
+    output = upscale(source, tmp_path / "out.mkv").outputs[0].uri.path
+    small, large = next(frames(source)), next(frames(output))
+    for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        assert int(getattr(large, name)) == int(getattr(small, name)), name
+    for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"):
+        assert _light_of(large, kind) == _light_of(small, kind), kind
+
+
+def _light_of(frame: av.VideoFrame, kind: str) -> list[Fraction | int]:
+    found: Any = frame.side_data.get(kind)
+    assert found is not None, kind
+    numbers = np.frombuffer(bytes(found), np.int32)
+    if kind == "CONTENT_LIGHT_LEVEL":
+        return [int(each) for each in numbers[:2]]
+    return [Fraction(int(numbers[at]), int(numbers[at + 1])) for at in range(0, 20, 2)]
+
+
+def test_subtitles_languages_and_titles_are_kept_in_matroska(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_with_subtitles(tmp_path / "in.mkv")
+    output = upscale(source, tmp_path / "out.mkv").outputs[0].uri.path
+    assert packets(output, "subtitle") == packets(source, "subtitle")
+
+
+def test_chapters_tags_attachments_and_dispositions_are_kept(tmp_path: Path, upscale: Upscale) -> None:
+    source = _rich(clips.make_clip(tmp_path / "plain.mkv"), tmp_path / "rich.mkv")
+    output = upscale(source, tmp_path / "out.mkv").outputs[0].uri.path
+    with av.open(str(source)) as before, av.open(str(output)) as after:
+        chapters = [
+            [(each["start"] * (each["time_base"] or 1), each["metadata"]) for each in one.chapters()]
+            for one in (before, after)
+        ]
+        assert chapters[0] == chapters[1]
+        assert len(chapters[0]) == 2
+        assert after.metadata["title"] == "A title"
+        assert after.streams.audio[0].language == "nob"
+        assert after.streams.audio[0].disposition == before.streams.audio[0].disposition
+        assert [each.name for each in after.streams.attachments] == ["font.ttf"]
+
+
+def _rich(plain: Path, target: Path) -> Path:
+    with av.open(str(plain)) as source, av.open(str(target), "w") as result:
+        result.metadata["title"] = "A title"
+        copies: dict[int, Any] = {}
+        for stream in source.streams:
+            copies[stream.index] = result.add_stream_from_template(stream, opaque=True)
+            if stream.type == "audio":
+                copies[stream.index].metadata["language"] = "nob"
+                copies[stream.index].disposition = av.stream.Disposition.original
+        result.add_attachment("font.ttf", "application/x-truetype-font", b"not really a font")
+        unit = Fraction(1, 1000)
+        spans = (("One", 0, 200), ("Two", 200, 480))
+        result.set_chapters(
+            [
+                {"id": number, "start": start, "end": end, "time_base": unit, "metadata": {"title": title}}
+                for number, (title, start, end) in enumerate(spans, 1)
+            ]
+        )
+        for packet in source.demux():
+            if packet.pts is not None:
+                packet.stream = copies[packet.stream_index]
+                result.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_a_late_start_is_kept(name: str, tmp_path: Path, upscale: Upscale) -> None:
+    times = range(5500, 5900, 40)
+    source = clips.make_clip(tmp_path / name, pts=list(times), time_base=Fraction(1, 1000), audio=False)
+    output = upscale(source, tmp_path / f"out-{name}", slice_s=0.2).outputs[0].uri.path
+    assert frame_times(output) == frame_times(source)
+
+
+def test_transport_stream_starts_at_zero_with_picture_and_sound_as_far_apart_as_before(
+    tmp_path: Path, upscale: Upscale
+) -> None:
+    source = clips.make_open_gop(tmp_path / "in.ts")
+    output = upscale(source, slice_s=0.5).outputs[0].uri.path
+    before, after = frame_times(source), frame_times(output)
+    assert [when - before[0] for when in before] == [when - after[0] for when in after]
+    sound = packets(source, "audio")[0][0], packets(output, "audio")[0][0]
+    assert abs((before[0] - sound[0]) - (after[0] - sound[1])) < Fraction(1, 1000)
+    assert min(after[0], sound[1]) == 0
+
+
+def test_cover_picture_is_kept_and_not_taken_for_the_video(tmp_path: Path, upscale: Upscale) -> None:
+    source = _with_cover(clips.make_clip(tmp_path / "plain.mp4"), tmp_path / "covered.mp4")
+    output = upscale(source).outputs[0].uri.path
+    with av.open(str(output)) as container:
+        covers = [each for each in container.streams.video if each.disposition & av.stream.Disposition.attached_pic]
+        assert len(covers) == 1
+        assert container.streams.video[0].width == 128
+
+
+def _with_cover(plain: Path, target: Path) -> Path:
+    with av.open(str(plain)) as source, av.open(str(target), "w") as result:
+        cover: Any = result.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        copies = {stream.index: result.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        art = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8)).reformat(format="yuvj420p")
+        art.pts, art.time_base = 0, Fraction(1)
+        result.mux(cover.encode(art) + cover.encode(None))
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream_index]
+                result.mux(packet)
+    return target
+
+
+def test_interlaced_video_becomes_progressive_when_asked(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_interlaced(tmp_path / "in.mp4", frames=30)
+    whole = upscale(source, tmp_path / "whole.mp4", deinterlace=True).outputs[0].uri.path
+    assert frame_times(whole) == frame_times(source)
+    assert not any(each.interlaced_frame for each in frames(whole))
+
+
+def test_repeated_frames_are_kept_as_frames(tmp_path: Path, upscale: Upscale) -> None:
+    source = _still(tmp_path / "still.mp4")
+    output = upscale(source).outputs[0].uri.path
+    assert frame_times(output) == frame_times(source)
+
+
+def _still(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"qp": "0"})
+        stream.width, stream.height = 64, 48
+        for index in range(10):
+            frame = av.VideoFrame.from_ndarray(clips.picture(index // 5, 64, 48)).reformat(format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -1,0 +1,251 @@
+"""The worker as a process: JSON lines, exit codes, and what survives a signal at any moment."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from mediabroker.errors import MediaError
+from mediabroker.results import VideoResult
+from neuron_worker.document import JobDocument
+from neuron_worker.failures import DuplicateWorkError, Exit, exit_code_of
+from neuron_worker.job import Job
+from neuron_worker.pipeline import make_slice, merge_slices, plan_job, upscale_video
+from neuron_worker.workspace import claim
+from tests import clips
+from tests.worker.looking import frame_digests
+
+Describe = Callable[..., JobDocument]
+_SLICE_S = 0.4
+_WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video long enough to be caught in the middle of: 6 slices."""
+    return clips.make_clip(tmp_path_factory.mktemp("source") / "in.mp4", width=320, height=180, frames=60)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The digests of the frames that an uninterrupted run gives."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    output = folder / "out.mp4"
+    document = JobDocument(input=str(source), output=str(output), work_dir=folder / "work", slice_s=_SLICE_S, threads=2)
+    upscale_video(document, lambda progress: None, Event())
+    return frame_digests(output)
+
+
+def start(document: JobDocument, folder: Path, *, limit_bytes: int | None = None) -> subprocess.Popen[str]:
+    path = folder / "job.json"
+    path.write_text(document.model_dump_json())
+
+    restrict = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes},) * 2)" if limit_bytes else "pass"
+    program = f"import resource, sys; {restrict}; from neuron_worker.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "run", str(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
+    out, err = process.communicate(timeout=_WAIT_S)
+    assert "Traceback" not in err, err
+    return process.returncode, [json.loads(line) for line in out.splitlines()]
+
+
+def wait_for_slices(document: JobDocument, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while len(list(document.work_dir.glob("*/0*.json"))) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_run_tells_plan_progress_and_result_and_exits_zero(source: Path, tmp_path: Path, describe: Describe) -> None:
+    document = describe(source, slice_s=_SLICE_S)
+    code, events = finish(start(document, tmp_path))
+    assert code == Exit.OK
+    assert events[0] == {"event": "plan", "slices": 6, "frames": 60, "runtime": "onnx", "variant": events[0]["variant"]}
+    progress = [each for each in events if each["event"] == "progress"]
+    assert progress[-1]["frames_done"] == progress[-1]["frames_total"] == 60
+    assert [each["frames_done"] for each in progress] == sorted(each["frames_done"] for each in progress)
+    result = VideoResult.model_validate(events[-1]["result"])
+    assert (result.frame_count, result.width_px, result.height_px) == (60, 640, 360)
+    assert result.outputs[0].size_bytes == (tmp_path / "out.mp4").stat().st_size
+
+
+def test_failure_is_told_as_an_event_and_an_exit_code(tmp_path: Path, describe: Describe) -> None:
+    code, events = finish(start(describe(clips.make_text(tmp_path / "in.mp4")), tmp_path))
+    assert code == Exit.BAD_INPUT
+    assert events[-1]["error"]["code"] == "MEDIA_UNSUPPORTED"
+
+
+def test_wrong_document_exits_with_its_own_code(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text('{"scale": 3}')
+    done = subprocess.run(
+        [sys.executable, "-m", "neuron_worker", "run", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=_WAIT_S,
+        check=False,
+    )
+    assert done.returncode == Exit.INVALID
+    assert "scale" in json.loads(done.stdout)["error"]["message"]
+
+
+@pytest.mark.parametrize("slices", [0, 2, 5])
+def test_killed_worker_is_resumed_with_the_same_frames(
+    slices: int, source: Path, undisturbed: list[str], tmp_path: Path, describe: Describe
+) -> None:
+    document = describe(source, slice_s=_SLICE_S)
+    process = start(document, tmp_path)
+    wait_for_slices(document, slices, process)
+    process.kill()
+    process.communicate()
+    finished = {path.name: path.stat().st_mtime_ns for path in document.work_dir.glob("*/0*.mp4")}
+    code, events = finish(start(document, tmp_path))
+    assert code == Exit.OK
+    assert frame_digests(tmp_path / "out.mp4") == undisturbed
+    assert len(finished) >= slices
+    progress = [each["frames_done"] for each in events if each["event"] == "progress"]
+    assert progress[0] >= 10 * slices or slices == 0
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+def test_terminated_worker_ends_soon_with_the_code_for_interrupted(
+    source: Path, undisturbed: list[str], tmp_path: Path, describe: Describe
+) -> None:
+    document = describe(source, slice_s=_SLICE_S)
+    process = start(document, tmp_path)
+    wait_for_slices(document, 1, process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, events = finish(process)
+    assert time.monotonic() - began < 10
+    assert code == Exit.INTERRUPTED
+    assert events[-1]["error"]["code"] == "PREEMPTED"
+    assert not (tmp_path / "out.mp4").exists()
+    assert not list(document.work_dir.glob("*/*.part"))
+    code, _ = finish(start(document, tmp_path))
+    assert code == Exit.OK
+    assert frame_digests(tmp_path / "out.mp4") == undisturbed
+
+
+def test_disk_that_fills_up_is_a_limit_and_leaves_nothing(source: Path, tmp_path: Path, describe: Describe) -> None:
+    document = describe(source, encoder={"crf": 1})
+    code, events = finish(start(document, tmp_path, limit_bytes=60_000))
+    assert code == Exit.LIMIT
+    assert events[-1]["error"]["code"] == "OUT_OF_RESOURCES"
+    assert not (tmp_path / "out.mp4").exists()
+    assert not list(document.work_dir.glob("*/*.part"))
+
+
+def test_finished_job_run_again_does_nothing_even_without_its_source(tmp_path: Path, describe: Describe) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4")
+    document = describe(source)
+    first = upscale_video(document, lambda progress: None, Event())
+    written = (tmp_path / "out.mp4").stat().st_mtime_ns
+    source.unlink()
+    assert upscale_video(document, lambda progress: None, Event()) == first
+    assert (tmp_path / "out.mp4").stat().st_mtime_ns == written
+
+
+def test_killed_between_record_and_publication_the_result_is_published(tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4"), debug=True)
+    first = upscale_video(document, lambda progress: None, Event())
+    (tmp_path / "out.mp4").unlink()
+    again = upscale_video(document, lambda progress: None, Event())
+    assert again.outputs == first.outputs
+    assert (tmp_path / "out.mp4").exists()
+
+
+def test_steps_run_one_by_one_give_the_same_video(
+    source: Path, undisturbed: list[str], tmp_path: Path, describe: Describe
+) -> None:
+    document = describe(source, slice_s=_SLICE_S)
+    plan = plan_job(document)
+    order = [*range(len(plan.slices))][::-1]
+    for index in order:
+        make_slice(document, index, on_progress=lambda progress: None, stop=Event())
+    assert make_slice(document, len(order), on_progress=lambda progress: None, stop=Event()) is None
+    assert merge_slices(document).frame_count == 60
+    assert frame_digests(tmp_path / "out.mp4") == undisturbed
+
+
+@pytest.mark.parametrize("harm", ["missing", "shortened", "changed", "swapped"])
+def test_merge_refuses_slices_that_are_not_as_they_were_written(harm: str, tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4", frames=20), slice_s=0.2)
+    plan = plan_job(document)
+    for piece in plan.slices:
+        make_slice(document, piece.index, on_progress=lambda progress: None, stop=Event())
+    first, second = (Job.open(document).folder.video(index) for index in (0, 1))
+    content = first.read_bytes()
+    if harm == "missing":
+        first.unlink()
+    elif harm == "shortened":
+        first.write_bytes(content[:-1])
+    elif harm == "changed":
+        first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        first.write_bytes(second.read_bytes())
+    with pytest.raises(MediaError, match="slice 0"):
+        merge_slices(document)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["job.lock", "000000.lock"])
+def test_second_worker_on_the_same_work_is_a_duplicate(name: str, tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4"))
+    root = Job.open(document).root
+    with claim(root / name, "it"), pytest.raises(DuplicateWorkError) as caught:
+        upscale_video(document, lambda progress: None, Event())
+    assert exit_code_of(caught.value) == Exit.DUPLICATE
+    assert upscale_video(document, lambda progress: None, Event()).frame_count == 12
+
+
+def test_stored_plan_is_reused_and_other_settings_get_their_own(tmp_path: Path, describe: Describe) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4")
+    first, again = plan_job(describe(source)), plan_job(describe(source))
+    other = plan_job(describe(source, slice_s=0.2))
+    assert first == again
+    assert other.key != first.key
+
+
+def test_leftovers_of_another_job_do_no_harm(tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4"))
+    root = Job.open(document).root
+    (root / "000000.mp4").write_bytes(b"not a slice")
+    (root / "000000.json").write_text('{"key": "of another"}')
+    (document.work_dir / "result.json").write_text("{")
+    assert upscale_video(document, lambda progress: None, Event()).frame_count == 12
+
+
+def test_source_that_changed_since_the_job_was_done_is_told(tmp_path: Path, describe: Describe) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4")
+    document = describe(source)
+    upscale_video(document, lambda progress: None, Event())
+    clips.make_clip(source, frames=8)
+    with pytest.raises(MediaError, match="INPUT_CHANGED"):
+        upscale_video(document, lambda progress: None, Event())
+
+
+def test_listener_that_goes_away_does_not_end_the_work(source: Path, tmp_path: Path, describe: Describe) -> None:
+    document = describe(source)
+    process = start(document, tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=_WAIT_S) == Exit.OK
+    assert (tmp_path / "out.mp4").stat().st_size > 0
