@@ -150,7 +150,7 @@ class SuperResolution(JobSpec[VideoResult], frozen=True):
     """
 
     kind: Literal["super_resolution"] = "super_resolution"
-    output: GivenURI
+    output: GivenURI = Field()  # as a call, so that checkers do not inherit the default of `JobSpec.output`
     scale: Literal[2, 4] = 2
     model: str = Field(default="fast", pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
     slice_s: float = Field(default=60.0, ge=0.5, le=3600)
@@ -175,7 +175,7 @@ class Transcode(JobSpec[VideoResult], frozen=True):
     """
 
     kind: Literal["transcode"] = "transcode"
-    output: GivenURI
+    output: GivenURI = Field()
     container: Literal["mp4", "hls"] = "mp4"
     renditions: tuple[Rendition, ...] = ()
     segment_s: float = Field(default=6.0, ge=1, le=30)
@@ -201,7 +201,7 @@ class Snapshot(JobSpec[ImagesResult], frozen=True):
     """Still pictures at the given times. Several need `{index}` in the output's name, counted from 1."""
 
     kind: Literal["snapshot"] = "snapshot"
-    output: GivenURI
+    output: GivenURI = Field()
     at_s: tuple[float, ...] = Field(default=(0.0,), min_length=1, max_length=1000)
     width_px: int | None = Field(default=None, ge=8, le=16384)
 
@@ -229,6 +229,6 @@ class SmartProduction(JobSpec[R_co], Generic[R_co], frozen=True):
     """
 
     kind: Literal["smart_production"] = "smart_production"
-    output: GivenURI
+    output: GivenURI = Field()
     function: str = Field(min_length=1, max_length=64)
     params: Mapping[str, JsonValue] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 __all__ = ["Value"]
 
 
-class Value(BaseModel):
-    """A frozen public value; an unknown field is an error that names it."""
+class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """A frozen public value; an unknown field is an error that names it.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    Type checkers do not inherit `frozen`: a subclass says it again, as in `class Frames(Value, frozen=True)`.
+    """

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class VideoStream(Value):
+class VideoStream(Value, frozen=True):
     """One video stream as stored: `width_px` x `height_px` are the coded picture before rotation and pixel aspect."""
 
     index: int = Field(ge=0)
@@ -52,7 +52,7 @@ class VideoStream(Value):
     interlaced: bool = False
 
 
-class AudioStream(Value):
+class AudioStream(Value, frozen=True):
     """One audio stream."""
 
     index: int = Field(ge=0)
@@ -64,7 +64,7 @@ class AudioStream(Value):
     bitrate_bps: int | None = None
 
 
-class SubtitleStream(Value):
+class SubtitleStream(Value, frozen=True):
     """One subtitle stream."""
 
     index: int = Field(ge=0)
@@ -72,7 +72,7 @@ class SubtitleStream(Value):
     language: str | None = None
 
 
-class MediaDetails(Value):
+class MediaDetails(Value, frozen=True):
     """What a probe tells of one media file. `container` is what the bytes are, whatever the file is called."""
 
     container: str
@@ -85,7 +85,7 @@ class MediaDetails(Value):
     subtitles: tuple[SubtitleStream, ...] = ()
 
 
-class Frames(Value):
+class Frames(Value, frozen=True):
     """How far the work on a video is, in frames; `per_second` is measured over the last moments."""
 
     done: int = Field(ge=0)
@@ -93,7 +93,7 @@ class Frames(Value):
     per_second: float | None = Field(default=None, ge=0)
 
 
-class Output(Value):
+class Output(Value, frozen=True):
     """One file that a job has published: looked at, there, and not empty."""
 
     uri: MediaURI
@@ -101,7 +101,7 @@ class Output(Value):
     sha256: str | None = None
 
 
-class Item(Value):
+class Item(Value, frozen=True):
     """One source (or one rendition) of a job that had several, with its own outcome.
 
     `exist` means that the output was there before and counts as success.
@@ -113,14 +113,14 @@ class Item(Value):
     error: JobError | None = None
 
 
-class JobResult(Value):
+class JobResult(Value, frozen=True):
     """The part every result has."""
 
     outputs: tuple[Output, ...] = ()
     items: tuple[Item, ...] = ()
 
 
-class VideoResult(JobResult):
+class VideoResult(JobResult, frozen=True):
     """A video (or a ladder of renditions: then the largest) and what was measured of it."""
 
     width_px: int | None = None
@@ -132,14 +132,14 @@ class VideoResult(JobResult):
     """Wall time that the work itself took, without waiting in a queue."""
 
 
-class ImagesResult(JobResult):
+class ImagesResult(JobResult, frozen=True):
     """Pictures, in the order of their time in the source."""
 
     width_px: int | None = None
     height_px: int | None = None
 
 
-class MediaInfoResult(JobResult):
+class MediaInfoResult(JobResult, frozen=True):
     """A description of the input; `outputs` is empty unless the job named one."""
 
     media: MediaDetails | None = None
