@@ -5,18 +5,20 @@ Names load when they are first used: the supervisor process lives in this packag
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediabroker_local.options import LocalOptions
     from mediabroker_local.provider import LocalProvider
-    from mediabroker_local.settings import LocalOptions, LocalSettings
+    from mediabroker_local.settings import LocalSettings
 
 __all__ = ["LocalOptions", "LocalProvider", "LocalSettings"]
 
+_HOMES = {"LocalOptions": "options", "LocalProvider": "provider", "LocalSettings": "settings"}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mediabroker_local import provider, settings  # noqa: PLC0415  see the module's docstring
-
-    return getattr(provider if name == "LocalProvider" else settings, name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,7 +10,6 @@ from mediabroker.jobs import Snapshot, Transcode
 from mediabroker.media.probe import probe
 from mediabroker.media.progress import Progress
 from mediabroker.media.publish import output_errors
-from mediabroker.media.snapshot import snapshot
 from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.refs import MediaURI
 from mediabroker.results import Frames, ImagesResult, JobResult, MediaInfoResult, Output, VideoResult
@@ -52,6 +51,8 @@ def _report(task: Task, progress: Progress) -> None:
 
 
 def _snapshot(task: Task, target: Path | None) -> ImagesResult:
+    from mediabroker.media.snapshot import snapshot  # noqa: PLC0415  loads numpy and Pillow, which no other kind needs
+
     spec = task.spec
     if not isinstance(spec, Snapshot) or target is None:
         raise MediaError(ErrorCode.INVALID_SPEC, f"{spec.kind} is no snapshot with an output")

@@ -26,7 +26,8 @@ from mediabroker.spi import (
     ask,
 )
 from mediabroker_local.machine import Machine
-from mediabroker_local.settings import LocalOptions, build_settings
+from mediabroker_local.options import LocalOptions
+from mediabroker_local.settings import build_settings
 from mediabroker_local.verdicts import parse_observation, refusal_error
 
 __all__ = ["LocalProvider"]

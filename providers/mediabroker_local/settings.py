@@ -1,10 +1,10 @@
-"""What can be set for a local provider, and for one job on it."""
+"""What can be set for a local provider."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -12,9 +12,8 @@ from mediabroker.config import data_folder
 from mediabroker.errors import ConfigurationError
 from mediabroker.media.limits import MediaLimits, ProcessLimits
 from mediabroker.models import Value
-from mediabroker.spi import ProviderOptions
 
-__all__ = ["LocalOptions", "LocalSettings", "build_settings"]
+__all__ = ["LocalSettings", "build_settings"]
 
 
 class LocalSettings(Value, frozen=True):
@@ -37,19 +36,6 @@ class LocalSettings(Value, frozen=True):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path else None
-
-
-class LocalOptions(ProviderOptions, frozen=True):
-    """How one job runs on this machine. `extra` is refused: there is nothing beyond these options."""
-
-    provider: ClassVar[str] = "local"
-
-    runtime: Literal["auto", "onnx"] = "auto"
-    """What runs the super-resolution model; `auto` takes the best that is usable."""
-    threads: int | None = Field(default=None, ge=1, le=256)
-    """How many frames are upscaled at a time; default: one for each processor."""
-    nice: int = Field(default=0, ge=0, le=19)
-    """How far the job gives way to other programs: 0 not at all, 19 as far as possible."""
 
 
 def build_settings(name: str, given: Mapping[str, Any]) -> LocalSettings:

@@ -10,8 +10,8 @@ from typing import Any
 from mediabroker.jobs import JobSpec
 from mediabroker.media.limits import MediaLimits, ProcessLimits
 from mediabroker_local.folder import JobFolder
+from mediabroker_local.options import LocalOptions
 from mediabroker_local.progress import Reporter
-from mediabroker_local.settings import LocalOptions
 
 __all__ = ["BrokenOffError", "Task"]
 
