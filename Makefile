@@ -67,7 +67,7 @@ bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
 
 docs: .venv/dev.stamp
-	$(BIN)/typer mediabroker.cli utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
+	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
 
 clean:
 	rm -rf .venv build demo-out

@@ -204,7 +204,7 @@ def _perform(terminal: Terminal, running: Running, spec: JobSpec[Any], *, show: 
 
 def _show_result(terminal: Terminal, job: Job[Any], result: Any, comparison: tuple[Path, ...] = ()) -> None:
     data = {**job_data(job, result), **({"comparison": [str(path) for path in comparison]} if comparison else {})}
-    terminal.show(data, result_card(result), *(Text(str(path), style="bold") for path in comparison))
+    terminal.show(data, result_card(result), *(Text(f"compare: {path}") for path in comparison))
 
 
 def _check_comparable(spec: JobSpec[Any], page: Path) -> None:
