@@ -48,7 +48,13 @@ class VaultProvider(Provider):
 
     def capabilities(self) -> Capabilities:
         scheme = frozenset({"file"})
-        return Capabilities(kinds=("archive_copy",), input_schemes=scheme, output_schemes=scheme, query_batch=50)
+        return Capabilities(
+            kinds=("archive_copy",),
+            input_schemes=scheme,
+            output_schemes=scheme,
+            query_batch=50,
+            poll_interval_s=0.05,
+        )
 
     def connect(self, service: str) -> VaultTransport:
         return VaultTransport(self.name, self.settings["endpoint"], self.settings["api_key"])

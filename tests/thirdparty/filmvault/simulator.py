@@ -15,9 +15,13 @@ ENDED = ("kept", "broken", "withdrawn")
 
 
 class Vault:
-    """All copies by id. `step` moves one along waiting -> copying -> kept (or broken, when its source is missing)."""
+    """All copies by id. `step` moves one along waiting -> copying -> kept (or broken, when its source is missing).
 
-    def __init__(self) -> None:
+    An `eager` vault does so by itself whenever it is asked about a copy.
+    """
+
+    def __init__(self, *, eager: bool = False) -> None:
+        self.eager = eager
         self.copies: dict[str, dict[str, Any]] = {}
         self._lock = Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -63,7 +67,10 @@ class Vault:
     def look(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         if "token" in query:
             return [dict(each) for each in self.copies.values() if each["token"] == query["token"][0]]
-        return [dict(self.copies[each]) for each in query["ids"][0].split(",") if each in self.copies]
+        asked = [each for each in query["ids"][0].split(",") if each in self.copies]
+        for native_id in asked if self.eager else ():
+            self.step(native_id)
+        return [dict(self.copies[each]) for each in asked]
 
 
 def _handler_of(vault: Vault) -> type[BaseHTTPRequestHandler]:
