@@ -138,8 +138,8 @@ def detail_of(before: Image.Image, after: Image.Image, taken: Sequence[Box]) -> 
         - sums[box_height:, :-box_width]
         + sums[:-box_height, :-box_width]
     )
-    top, left = np.unravel_index(int(boxes.argmax()), boxes.shape)
-    return int(left), int(top), int(left) + box_width, int(top) + box_height
+    top, left = (int(each) for each in np.unravel_index(int(boxes.argmax()), boxes.shape))
+    return left, top, left + box_width, top + box_height
 
 
 def _luma(picture: Image.Image) -> Luma:
