@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,8 +57,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_name(parser)
     parser.add_argument("--images", type=Path, required=True, help="folder of sharp pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and record")
-    parser.add_argument("--minutes", type=float, default=25.0)
-    parser.add_argument("--steps", type=int, default=1_000_000, help="stop earlier, after this many steps")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument(
+        "--minutes", type=float, default=math.inf, help="as many steps as the machine makes in this time"
+    )
+    length.add_argument("--steps", type=int, default=math.inf, help="repeatable: the same weights for the same seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=int, default=1)

@@ -50,8 +50,8 @@ the least gain over Lanczos. Set5 and B100 are never trained on. The shipped ONN
 onnxruntime on CPU.
 
 **Training again.** `pip install 'mediabroker[training]'`, then the commands below with any folder of sharp pictures,
-then `export`, `evaluate` and `cards` of the same program. A limit in `--minutes` depends on the machine; `--steps`
-makes a run repeatable. `--device cuda` does the same on a GPU, faster.
+then `export`, `evaluate` and `cards` of the same program. A length in `--minutes` depends on the machine; `--steps`
+instead makes a run repeatable. `--device cuda` does the same on a GPU, faster.
 """
 
 

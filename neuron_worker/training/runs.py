@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -53,6 +54,7 @@ def _command(options: argparse.Namespace) -> str:
     command = f"train --images DIR --out DIR --model {options.model} --scale {options.scale}"
     if options.init:
         command += f" --init {options.init.name}"
-    command += f" --minutes {options.minutes:g} --seed {options.seed}"
+    length = f"--minutes {options.minutes:g}" if math.isfinite(options.minutes) else f"--steps {options.steps}"
+    command += f" {length} --seed {options.seed}"
     command += f" --batch-size {options.batch_size} --patch {options.patch} --learning-rate {options.learning_rate:g}"
     return command + f" --clips {options.clips} --clean-share {options.clean_share:g}"

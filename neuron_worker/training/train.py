@@ -30,12 +30,15 @@ _CHARBONNIER_EPSILON = 0.01
 
 @dataclass(frozen=True)
 class Settings:
-    """What to train and for how long; the run ends at ``steps`` or after ``minutes``, whichever comes first."""
+    """What to train and for how long; the run ends at ``steps`` or after ``minutes``, whichever comes first.
+
+    One of the two must be finite.
+    """
 
     model: str
     scale: int
-    minutes: float
-    steps: int = 1_000_000
+    minutes: float = math.inf
+    steps: float = math.inf
     seed: int = 1
     device: str = "cpu"
     threads: int = 1
@@ -77,10 +80,10 @@ def train(settings: Settings, pool: Pool, checkpoint: Path) -> Outcome:
         run.step(low, high)
         if time.monotonic() - saved_at > _SAVE_EVERY_S:
             saved_at = time.monotonic()
-            save_file(run.average, checkpoint)
-    save_file(run.average, checkpoint)
+            save_file(run.averaged(), checkpoint)
+    save_file(run.averaged(), checkpoint)
     final = build_network(settings.model, settings.scale)
-    final.load_state_dict(run.average)
+    final.load_state_dict(run.averaged())
     return Outcome(final, run.steps, run.elapsed_s)
 
 
@@ -89,13 +92,14 @@ class _Run:
 
     def __init__(self, settings: Settings, network: LumaUpscaler) -> None:
         self.steps = 0
-        self.average = _copy(network)
+        self._average = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self._settings = settings
         self._network = network
         self._optimiser = Muon(network.parameters())
         self._started = time.monotonic()
         self._reported_at = self._started
-        self._loss_sum = self._square_sum = 0.0
+        # Kept as tensors: reading a number every step would make a GPU wait every step.
+        self._loss_sum = self._square_sum = torch.zeros((), device=settings.device)
         self._since_report = 0
 
     @property
@@ -122,37 +126,38 @@ class _Run:
         self._optimiser.step(rate * min(1.0, (self.steps + 1) / _WARM_UP_STEPS))
         self.steps += 1
         self._update_average()
-        self._report(float(loss.detach()), float(error.detach().square().mean()))
+        self._loss_sum = self._loss_sum + loss.detach()
+        self._square_sum = self._square_sum + error.detach().square().mean()
+        self._since_report += 1
+        self._report()
 
     def _update_average(self) -> None:
         # The average starts short and lengthens, so that it does not drag the random beginning along.
         decay = min(self._settings.average_decay, self.steps / (self.steps + 10))
         with torch.no_grad():
             for name, value in self._network.state_dict().items():
-                self.average[name].lerp_(value.cpu(), 1 - decay)
+                self._average[name].lerp_(value, 1 - decay)
 
-    def _report(self, loss: float, square: float) -> None:
-        self._loss_sum += loss
-        self._square_sum += square
-        self._since_report += 1
+    def averaged(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights, in main memory and plain layout."""
+        return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in self._average.items()}
+
+    def _report(self) -> None:
         now = time.monotonic()
         if now - self._reported_at < _REPORT_EVERY_S and not self.finished:
             return
-        psnr_db = -10 * math.log10(self._square_sum / self._since_report)
+        loss, square = (float(total) / self._since_report for total in (self._loss_sum, self._square_sum))
         left_s = self.elapsed_s * (1 / max(self.progress, 1e-9) - 1)
         _log.info(
             "step %d: loss %.5f, patch PSNR %.2f dB, %.1f steps/s, %d:%02d left",
             self.steps,
-            self._loss_sum / self._since_report,
-            psnr_db,
+            loss,
+            -10 * math.log10(square),
             self._since_report / (now - self._reported_at),
             *divmod(int(left_s), 60),
         )
-        self._reported_at, self._loss_sum, self._square_sum, self._since_report = now, 0.0, 0.0, 0
-
-
-def _copy(network: LumaUpscaler) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+        self._reported_at, self._since_report = now, 0
+        self._loss_sum, self._square_sum = torch.zeros_like(self._loss_sum), torch.zeros_like(self._square_sum)
 
 
 def _store_channels_last(network: LumaUpscaler) -> None:
