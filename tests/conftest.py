@@ -19,6 +19,7 @@ _FOREIGN_PREFIXES = ("MEDIABROKER_", "AWS_", "ALIBABA_", "ALIYUN_", "OSS_", "XDG
 _SHARED_DATA = "MEDIABROKER_DATA"
 _LIMIT_S = 120.0
 _GRACE_S = 15.0
+_STDERR = pytest.StashKey[int]()
 
 settings.register_profile("mediabroker", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("mediabroker")
@@ -42,10 +43,15 @@ def _only_this_machine(event: str, args: tuple[Any, ...]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"limit_s(seconds): the most one test may take; {_LIMIT_S:.0f} otherwise")
+    config.stash[_STDERR] = os.dup(2)  # the real one: while tests run, 2 is captured
     # An audit hook sees every way to a socket, in every thread, and cannot be undone by what is under test.
     sys.addaudithook(_only_this_machine)
     for name in [each for each in os.environ if each.startswith(_FOREIGN_PREFIXES) and each != _SHARED_DATA]:
         del os.environ[name]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[_STDERR])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,7 +65,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     previous = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
-    faulthandler.dump_traceback_later(limit_s + _GRACE_S, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(limit_s + _GRACE_S, exit=True, file=item.config.stash[_STDERR])
     try:
         return (yield)
     finally:
