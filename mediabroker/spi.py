@@ -87,9 +87,9 @@ class Capabilities(Value, frozen=True):
     poll_interval_s: float = 5.0
     """How often a waiting client asks at most, in seconds."""
     query_batch: int = 100
+    """Members in one `query` call at most."""
     lost_after_s: float = 3600.0
     """How long a job must stay unknown to the vendor, in two answers at least, before it counts as lost."""
-    """Members in one `query` call at most."""
     flow_version: int = 1
     limits: Mapping[str, str] = {}
     """Documented limits for people: name and text."""
@@ -215,6 +215,7 @@ class Provider(ABC):
 
         Raises:
             UnsupportedError: names the field, its value and the alternatives.
+            MissingDependencyError: names the command that installs what the kind needs here.
         """
         able = self.capabilities()
         if spec.kind not in able.kinds:
