@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _FORMS = {"fp32": ".onnx", "int8": "-int8.onnx", "deep": "-deep.onnx"}
 _TIMING_PX = 256
 _TIMING_ROUNDS = 4
-_TILE_BYTES = 96 << 20
+_TILE_BYTES = 32 << 20
 """What one layer's activations of one tile may take; a handful of them live at the same time in each worker."""
 _INPUT, _OUTPUT = "luma", "upscaled"
 
@@ -42,10 +42,22 @@ class OnnxRuntime:
         self._session = _session(content)
         # After space-to-depth a layer holds `features` float32 for each block of four pixels.
         largest = int((_TILE_BYTES / card.features) ** 0.5)
-        self._tile_px = tile_px or max(largest // 2 * 2, 8 * card.radius_px)
+        self._smallest_tile_px = 8 * card.radius_px
+        self._tile_px = tile_px or max(largest // 2 * 2, self._smallest_tile_px)
 
     def upscale(self, luma: Luma) -> Luma:
-        """As the protocol says; frames larger than a tile go through in pieces, with the same result."""
+        """As the protocol says. Frames larger than a tile go through in pieces, with the same result; when memory runs
+        out the pieces become smaller."""
+        while True:
+            try:
+                return self._upscale(luma)
+            except MemoryError:
+                if self._tile_px // 2 < self._smallest_tile_px:
+                    raise
+                self._tile_px //= 2
+                _log.warning("memory ran out; going on with tiles of %d pixels", self._tile_px)
+
+    def _upscale(self, luma: Luma) -> Luma:
         height, width = luma.shape[2:]
         if height * width <= self._tile_px**2:
             return self._run(luma)

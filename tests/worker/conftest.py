@@ -22,7 +22,7 @@ def describe(tmp_path: Path) -> Callable[..., JobDocument]:
 
     def build(source: Path, output: Path | None = None, **fields: Any) -> JobDocument:
         fields = {"work_dir": tmp_path / "work", "threads": 2, **fields}
-        return JobDocument(input=str(source), output=str(output or tmp_path / "out.mp4"), **fields)  # type: ignore[arg-type]
+        return JobDocument(input=str(source), output=str(output or tmp_path / "out.mp4"), **fields)
 
     return build
 
