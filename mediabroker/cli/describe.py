@@ -104,13 +104,13 @@ def job_table(listed: Sequence[Job[Any]]) -> Table:
     return table
 
 
-def result_card(result: JobResult) -> RenderableType:
+def result_card(result: JobResult) -> Text:
     """What a job has made: one line an output, and what was measured."""
     lines = [_output_line(output) for output in result.outputs]
     measured = _measured(result)
     lines += [Text(measured, style="dim")] if measured else []
     lines += [Text(f"{item.outcome:7} {short_uri(item.source)}") for item in result.items if len(result.items) > 1]
-    return Group(*lines)
+    return Text("\n").join(lines)
 
 
 def _output_line(output: Output) -> Text:

@@ -19,12 +19,11 @@ from mediabroker.cli.describe import (
 )
 from mediabroker.cli.follow import follow
 from mediabroker.cli.options import command
-from mediabroker.cli.specs import labels_of, older_than
+from mediabroker.cli.specs import STATES, labels_of, older_than, state_of
 from mediabroker.cli.terminal import Terminal
-from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError
+from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError, ProviderError
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome
-from mediabroker.states import JobState
 
 __all__ = ["add_managing_commands"]
 
@@ -51,7 +50,11 @@ def add_managing_commands(app: typer.Typer) -> None:
 def _get(terminal: Terminal, job_name: JobName) -> None:
     """Show one job, as its provider knows it now."""
     with terminal.broker() as broker:
-        job = _find(broker, job_name).refresh()
+        job = _find(broker, job_name)
+        try:
+            job.refresh()
+        except ProviderError as error:
+            terminal.note(f"as last seen; its provider cannot be asked now: {error}")
         result = _result_so_far(job)
         terminal.show(job_data(job, result), job_card(job, result))
 
@@ -59,16 +62,17 @@ def _get(terminal: Terminal, job_name: JobName) -> None:
 def _list(
     terminal: Terminal,
     *,
-    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.", case_sensitive=False)] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only jobs in this state: {STATES}.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only jobs of this kind, as super_resolution.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only jobs that ran on this provider.")] = None,
     label: Annotated[str | None, typer.Option(help="Only jobs with this name=value.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1)] = 20,
 ) -> None:
     """List jobs, newest first."""
+    state_wanted = state_of(state) if state else None
     wanted = next(iter(labels_of([label]).items())) if label else None
     with terminal.broker() as broker:
-        found = list(broker.list(state=state, kind=kind, provider=provider, label=wanted, limit=limit))
+        found = list(broker.list(state=state_wanted, kind=kind, provider=provider, label=wanted, limit=limit))
         terminal.show([job_data(job) for job in found], job_table(found) if found else Text("no jobs", style="dim"))
 
 
@@ -82,7 +86,7 @@ def _watch(
         job = _find(broker, job_name)
         if terminal.json:
             for event in job.events():
-                terminal.line(event.model_dump(mode="json"), "")
+                terminal.json_line(event.model_dump(mode="json"))
             return
         follow(terminal, broker, job, timeout_s=timeout, cancel_on_interrupt=False)
         result = job.result()

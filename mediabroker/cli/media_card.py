@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from rich.console import Group, RenderableType
 from rich.text import Text
 
 from mediabroker.cli.describe import size_text
@@ -13,7 +12,7 @@ from mediabroker.results import AudioStream, MediaDetails, VideoStream
 __all__ = ["media_card"]
 
 
-def media_card(media: MediaDetails) -> RenderableType:
+def media_card(media: MediaDetails) -> Text:
     """One line for the file, one for each stream."""
     whole = [media.container, size_text(media.size_bytes)]
     whole += [f"{media.duration_s:.2f} s"] if media.duration_s is not None else []
@@ -22,7 +21,7 @@ def media_card(media: MediaDetails) -> RenderableType:
     lines += [_line("video", _video(stream)) for stream in media.video]
     lines += [_line("audio", _audio(stream)) for stream in media.audio]
     lines += [_line("subtitles", [each.codec, *([each.language] if each.language else [])]) for each in media.subtitles]
-    return Group(*lines)
+    return Text("\n").join(lines)
 
 
 def _line(kind: str, facts: list[str]) -> Text:

@@ -39,7 +39,7 @@ def metering(console: Console, title: str, *, silent: bool = False) -> Iterator[
         columns = (
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.description}", style="bold"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=30, complete_style="cyan", pulse_style="cyan"),
             TaskProgressColumn(),
             TextColumn("{task.fields[detail]}", style="dim"),
         )
@@ -81,7 +81,7 @@ class _Bar:
         self._progress.update(self._task, total=total, completed=job.progress or 0.0, detail=detail)
 
     def note(self, text: str) -> None:
-        self._progress.console.print(Text(text))
+        self._progress.console.print(Text(text), soft_wrap=True)
 
 
 class _Lines:
@@ -105,7 +105,7 @@ class _Lines:
         self.note(" · ".join([where, *percent, *_figures(job), *_left(job, self._started_s, now_s)]))
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text))
+        self._console.print(Text(text), soft_wrap=True)
 
 
 def _where(job: Job[Any]) -> str:

@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from mediabroker.errors import InvalidJobError, MissingDependencyError
 from mediabroker.jobs import JobSpec
 from mediabroker.spi import Provider, ProviderOptions
+from mediabroker.states import JobState
 
-__all__ = ["labels_of", "older_than", "options_of", "read_spec", "rendition_fields"]
+__all__ = ["STATES", "labels_of", "older_than", "options_of", "read_spec", "rendition_fields", "state_of"]
+
+STATES = ", ".join(state.value.lower() for state in JobState)
 
 _RENDITION = re.compile(r"(\d+)p?:(\d+(?:\.\d+)?)([kKmM])?")
 _OPTION = re.compile(r"([^.=]+)\.([^.=]+)=(.*)", re.DOTALL)
@@ -114,6 +117,14 @@ def _json_or_text(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def state_of(text: str) -> JobState:
+    """A job state by its name, in small letters or capitals."""
+    try:
+        return JobState(text.upper())
+    except ValueError:
+        raise InvalidJobError(f"state {text!r}: one of {STATES}") from None
 
 
 def older_than(text: str) -> timedelta:

@@ -58,18 +58,16 @@ class Terminal:
             self.out.out(json.dumps(data, ensure_ascii=False, indent=None if isinstance(data, str) else 2))
         else:
             for each in renderables:
-                self.out.print(each)
+                # A path that is broken over two lines cannot be copied.
+                self.out.print(each, soft_wrap=isinstance(each, (str, Text)))
 
-    def line(self, data: Mapping[str, Any], text: RenderableType) -> None:
-        """One of a stream of results: one JSON object a line, or one line of text."""
-        if self.json:
-            self.out.out(json.dumps(data, ensure_ascii=False))
-        else:
-            self.out.print(text)
+    def json_line(self, data: Mapping[str, Any]) -> None:
+        """One of a stream of results, as one JSON object a line."""
+        self.out.out(json.dumps(data, ensure_ascii=False))
 
     def note(self, text: str) -> None:
         """Something a person wants to know and a script does not."""
-        self.err.print(Text(text))
+        self.err.print(Text(text), soft_wrap=True)
 
     def guard(self, work: Callable[[], None]) -> int:
         """Run a command's work; the exit code, after saying what went wrong."""
@@ -85,11 +83,11 @@ class Terminal:
         """Say what went wrong; the exit code."""
         described = describe_failure(error)
         if self.debug:
-            self.err.print(Text("".join(traceback.format_exception(error)).rstrip(), style="dim"))
+            self.err.print(Text("".join(traceback.format_exception(error)).rstrip(), style="dim"), soft_wrap=True)
         if self.json:
             self.show({"error": described})
         else:
-            self.err.print(Text.assemble(("mediabroker: ", "bold red"), described["message"]))
+            self.err.print(Text.assemble(("mediabroker: ", "bold red"), described["message"]), soft_wrap=True)
         code: int = described["exit_code"]
         return code
 
@@ -97,4 +95,4 @@ class Terminal:
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, emoji=False)
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
