@@ -99,8 +99,7 @@ def _work(document: JobDocument, stop: Event) -> None:
 def _plan(options: argparse.Namespace, stop: Event) -> None:
     from neuron_worker.pipeline import plan_job  # noqa: PLC0415
 
-    del stop
-    _tell_plan(plan_job(load_document(options.document)))
+    _tell_plan(plan_job(load_document(options.document), stop))
 
 
 def _slice(options: argparse.Namespace, stop: Event) -> None:
@@ -115,8 +114,7 @@ def _slice(options: argparse.Namespace, stop: Event) -> None:
 def _merge(options: argparse.Namespace, stop: Event) -> None:
     from neuron_worker.pipeline import merge_slices  # noqa: PLC0415
 
-    del stop
-    _tell("result", result=merge_slices(load_document(options.document)).model_dump(mode="json"))
+    _tell("result", result=merge_slices(load_document(options.document), stop).model_dump(mode="json"))
 
 
 def _upscale(options: argparse.Namespace, stop: Event) -> None:

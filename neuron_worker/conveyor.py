@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
-from neuron_worker.failures import InterruptedWorkError
+from neuron_worker.failures import heed
 
 __all__ = ["convey"]
 
@@ -58,8 +58,7 @@ def convey(source: Iterable[ItemT], submit: Callable[[ItemT], WorkT], *, depth: 
                 break
             yield placed.result()
             room.release()
-        if stop.is_set():
-            raise InterruptedWorkError("told to stop")
+        heed(stop)
     finally:
         halt.set()
         room.release()

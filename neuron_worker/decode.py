@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors
-from neuron_worker.failures import InterruptedWorkError
+from neuron_worker.failures import heed
 from neuron_worker.plan import PlannedSlice
 from neuron_worker.source import SourceFacts, open_source, video_of
 
@@ -56,8 +56,7 @@ def decode_slice(
         if deinterlace:
             frames = _deinterlaced(stream, facts, frames)
         for frame in frames:
-            if stop.is_set():
-                raise InterruptedWorkError("told to stop")
+            heed(stop)
             pts = _time_of(path, frame)
             if not piece.holds(pts):
                 continue

@@ -54,16 +54,16 @@ class SliceWriter:
     The bytes depend on frames and settings alone, not on how many processors the machine has.
     """
 
-    def __init__(self, path: Path, facts: SourceFacts, settings: EncoderSettings, scale: int) -> None:
-        self._facts = facts
+    def __init__(self, path: Path, facts: SourceFacts, step: int, settings: EncoderSettings, scale: int) -> None:
+        self._facts, self._step = facts, step
         self.first_pts: int | None = None
         """When the first frame is shown, in ticks of the source."""
         self._given: list[int] = []
         self._written: list[int] = []
-        # mp4 counts in 1/N seconds; the ticks of a source that counts in M/N are multiplied.
-        self._factor, timescale = facts.tick
-        self._unit = Fraction(1, timescale)
-        options = {"video_track_timescale": str(timescale)}
+        # The encoder writes its unit into the stream as the frame rate, so it counts in the coarsest that is exact.
+        self._unit = step * facts.tick_s
+        # mp4 counts in 1/N seconds; a source that counts in M/N fits as well.
+        options = {"video_track_timescale": str(facts.tick[1])}
         self._container = av.open(f"file:{path.absolute()}", "w", format="mp4", container_options=options)
         self._stream = self._open_stream(codec_of(settings, facts, scale), settings, scale)
 
@@ -87,8 +87,8 @@ class SliceWriter:
         frame = canvas.paint(luma)
         if self.first_pts is None:
             self.first_pts = canvas.pts
-        frame.pts = (canvas.pts - self.first_pts) * self._factor
-        frame.duration = canvas.duration * self._factor
+        frame.pts = (canvas.pts - self.first_pts) // self._step
+        frame.duration = round(canvas.duration / self._step)
         frame.time_base = self._unit
         frame.pict_type = PictureType.NONE  # the source's choice of I, P and B is none of this encoder's business
         colour = self._facts.colour

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from enum import IntEnum
+from threading import Event
 
 from mediabroker.errors import ConfigurationError, ErrorCode, InvalidJobError, JobError, MediaBrokerError, MediaError
 
-__all__ = ["DuplicateWorkError", "Exit", "InterruptedWorkError", "describe_failure", "exit_code_of"]
+__all__ = ["DuplicateWorkError", "Exit", "InterruptedWorkError", "describe_failure", "exit_code_of", "heed"]
 
 
 class Exit(IntEnum):
@@ -40,6 +41,12 @@ class InterruptedWorkError(MediaBrokerError):
 
 class DuplicateWorkError(MediaBrokerError):
     """Another live process holds the claim to the same work."""
+
+
+def heed(stop: Event) -> None:
+    """Raise `InterruptedWorkError` if `stop` is set; called wherever work could go on for long."""
+    if stop.is_set():
+        raise InterruptedWorkError("told to stop")
 
 
 _EXITS: Mapping[ErrorCode, Exit] = {

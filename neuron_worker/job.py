@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors
@@ -39,7 +40,7 @@ class Job:
     root: Path
 
     @classmethod
-    def open(cls, document: JobDocument) -> Job:
+    def open(cls, document: JobDocument, stop: Event) -> Job:
         """Read the stored plan of the document, or make and store it.
 
         Everything that can be refused is refused here, weights and output first: reading a source takes longest.
@@ -47,15 +48,17 @@ class Job:
         Raises:
             MediaError: the source cannot be upscaled as asked, or the output cannot be written.
             ConfigurationError: the model or the runtime cannot be used here.
+            InterruptedWorkError: `stop` was set.
             DuplicateWorkError: another process is making the plan right now.
         """
         card = load_card(document.model, document.scale)
+        card.verify()
         muxer, source = container_of(document.output.path), document.input.path
         check_readable(source)
         check_output(document.output.path, overwrite=document.overwrite, source=source)
         with output_errors(document.work_dir):
             document.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        origin = source_of(source)
+        origin = source_of(source, stop)
         key = _key_of(document, card, origin)
         root = document.work_dir / key[:16]
         with output_errors(root):
@@ -65,7 +68,7 @@ class Job:
             if plan is None or plan.key != key:
                 check_companions(source, muxer)
                 _check_room(document.work_dir, origin)
-                plan = _make_plan(document, card, key, origin)
+                plan = _make_plan(document, card, key, origin, stop=stop)
                 write_record(root / _PLAN, plan)
         return cls(document, card, plan, root)
 
@@ -83,9 +86,9 @@ class Job:
         return load(self.card, Choice(self.plan.runtime, self.plan.variant), workers=self.document.threads)
 
 
-def source_of(path: Path) -> Source:
+def source_of(path: Path, stop: Event) -> Source:
     """Which bytes the source consists of."""
-    return Source(size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    return Source(size_bytes=path.stat().st_size, sha256=sha256_of(path, stop))
 
 
 def _key_of(document: JobDocument, card: Card, source: Source) -> str:
@@ -96,17 +99,18 @@ def _key_of(document: JobDocument, card: Card, source: Source) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _make_plan(document: JobDocument, card: Card, key: str, origin: Source) -> Plan:
+def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, stop: Event) -> Plan:
     facts = examine(document.input.path, deinterlace=document.deinterlace)
     codec_of(document.encoder, facts, document.scale)
     choice = choose(card, runtime=document.runtime, deep=facts.is_deep)
     runtime = load(card, choice, workers=1)
-    slices = make_slices(document.input.path, facts, document.slice_s)
+    slices, step = make_slices(document.input.path, facts, document.slice_s, stop=stop)
     return Plan(
         key=key,
         source=origin,
         facts=facts,
         slices=slices,
+        step=step,
         runtime=choice.runtime,
         variant=choice.variant,
         weights=runtime.weights,

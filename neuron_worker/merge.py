@@ -9,12 +9,14 @@ from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import av
 
 from mediabroker.errors import ErrorCode, MediaError
 from neuron_worker.companions import add_companions, container_of, copy_tags, read_companions
+from neuron_worker.failures import heed
 from neuron_worker.plan import Plan
 from neuron_worker.slicework import FinishedSlice, SliceFolder
 from neuron_worker.source import open_source, video_of
@@ -48,10 +50,11 @@ def check_manifest(plan: Plan, folder: SliceFolder) -> list[FinishedSlice]:
     return records
 
 
-def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: Path) -> list[int]:
+def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: Path, stop: Event) -> list[int]:
     """Write the result to `target` in the container that the suffix of `like` names; the times of all frames, in ticks.
 
     Raises:
+        InterruptedWorkError: `stop` was set.
         MediaError: the manifest does not match the plan, or the slices do not belong together.
     """
     records = check_manifest(plan, folder)
@@ -65,6 +68,7 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         template: Any = first.streams.video[0]
         video: Any = result.add_stream_from_template(template)
         video.codec_context.codec_tag = template.codec_context.codec_tag if muxer != "matroska" else "\0\0\0\0"
+        video.codec_context.framerate = plan.facts.rate
         copy_tags(video_of(source, original), video)
         added = add_companions(source, original, result)
         copy_tags(original, result)
@@ -73,6 +77,7 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         packets = _video_packets(plan, folder, filled, stamps, video)
         others = read_companions(original, added, plan.facts.origin_s)
         for packet in heapq.merge(packets, others, key=_decoding_time):
+            heed(stop)
             result.mux(packet)
     return sorted(stamp.pts for stamp in stamps)
 

@@ -14,7 +14,7 @@ from mediabroker.models import Value
 from mediabroker.results import Output, VideoResult
 from neuron_worker.companions import container_of
 from neuron_worker.document import JobDocument
-from neuron_worker.failures import InterruptedWorkError
+from neuron_worker.failures import heed
 from neuron_worker.job import Job, source_of
 from neuron_worker.merge import merge, verify_merged
 from neuron_worker.plan import Plan, Source
@@ -35,14 +35,14 @@ class _Done(Value):
     result: VideoResult
 
 
-def plan_job(document: JobDocument) -> Plan:
+def plan_job(document: JobDocument, stop: Event) -> Plan:
     """Make the plan, or read the one that an earlier run has stored.
 
     Raises:
         MediaError: the source cannot be upscaled as asked, or the output cannot be written.
         ConfigurationError: the model or the runtime cannot be used here.
     """
-    return Job.open(document).plan
+    return Job.open(document, stop).plan
 
 
 def make_slice(
@@ -53,7 +53,7 @@ def make_slice(
 
     Raises: as `upscale_video`.
     """
-    job = Job.open(document)
+    job = Job.open(document, stop)
     if index >= len(job.plan.slices):
         return None
     piece = job.plan.slices[index]
@@ -63,17 +63,17 @@ def make_slice(
     return record
 
 
-def merge_slices(document: JobDocument) -> VideoResult:
+def merge_slices(document: JobDocument, stop: Event) -> VideoResult:
     """Merge the finished slices of the job's plan and publish the result.
 
     Raises: as `upscale_video`.
     """
     began = time.monotonic()
-    if done := _finished_before(document):
+    if done := _finished_before(document, stop):
         return done
-    job = Job.open(document)
+    job = Job.open(document, stop)
     with claim(job.root / "merge.lock", f"the merge of {document.output}"):
-        return _merge_and_publish(job, began)
+        return _merge_and_publish(job, began, stop)
 
 
 def upscale_video(
@@ -98,35 +98,32 @@ def upscale_video(
         ConfigurationError: the model or the runtime cannot be used here.
     """
     began = time.monotonic()
-    if done := _finished_before(document):
+    if done := _finished_before(document, stop):
         return done
-    job = Job.open(document)
+    job = Job.open(document, stop)
     with claim(job.root / "job.lock", f"the job in {document.work_dir}"):
         if on_plan is not None:
             on_plan(job.plan)
         runtime = job.load_runtime()
         counter = FrameCounter(job.plan.frames, on_progress)
         for piece in job.plan.slices:
-            if stop.is_set():
-                raise InterruptedWorkError("told to stop")
+            heed(stop)
             if job.folder.finished(piece.index):
                 counter.skip(piece.frames)
                 continue
             upscale_slice(document, job.plan, piece, runtime, job.folder, on_frame=counter.add, stop=stop)
         counter.finish()
-        if stop.is_set():
-            raise InterruptedWorkError("told to stop")
-        return _merge_and_publish(job, began)
+        return _merge_and_publish(job, began, stop)
 
 
-def _merge_and_publish(job: Job, began: float) -> VideoResult:
+def _merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
     document, output = job.document, job.document.output.path
     muxer = container_of(output)
     partial = output.with_name(f".{output.name[:200]}.{job.plan.key[:12]}.partial")
     check_output(output, overwrite=document.overwrite, source=document.input.path)
     try:
         with output_errors(output):
-            times = merge(job.plan, document.input.path, job.folder, partial, like=output)
+            times = merge(job.plan, document.input.path, job.folder, partial, like=output, stop=stop)
         verify_merged(job.plan, partial, times, muxer)
         result = _describe(job, partial, times, began)
         write_record(
@@ -155,7 +152,7 @@ def _describe(job: Job, merged: Path, times: list[int], began: float) -> VideoRe
     )
 
 
-def _finished_before(document: JobDocument) -> VideoResult | None:
+def _finished_before(document: JobDocument, stop: Event) -> VideoResult | None:
     """The result of an earlier run, if its output is still there and the source has not changed.
 
     The source itself may be gone: whoever started the job may have removed it, and the result needs it no more.
@@ -166,6 +163,6 @@ def _finished_before(document: JobDocument) -> VideoResult | None:
     published, output = done.result.outputs[0], document.output.path
     if not output.is_file() or output.stat().st_size != published.size_bytes or sha256_of(output) != published.sha256:
         return None
-    if document.input.path.is_file() and source_of(document.input.path) != done.source:
+    if document.input.path.is_file() and source_of(document.input.path, stop) != done.source:
         raise MediaError(ErrorCode.INPUT_CHANGED, f"{document.input.path} has changed since the job was done")
     return done.result

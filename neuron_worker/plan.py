@@ -6,15 +6,17 @@ import bisect
 import math
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.slices import list_slices
 from mediabroker.media.source import media_errors
 from mediabroker.models import Value
+from neuron_worker.failures import heed
 from neuron_worker.source import SourceFacts, open_source, video_of
 
-__all__ = ["Plan", "PlannedSlice", "Source", "make_slices"]
+__all__ = ["Plan", "PlannedSlice", "Slices", "Source", "make_slices"]
 
 
 class Source(Value):
@@ -54,6 +56,8 @@ class Plan(Value):
     source: Source
     facts: SourceFacts
     slices: tuple[PlannedSlice, ...]
+    step: int
+    """Ticks that divide every distance between two frames; with a constant rate, those of one frame."""
     runtime: str
     variant: str
     weights: str
@@ -69,13 +73,21 @@ class _Scan(NamedTuple):
     keyframes: list[int]
 
 
-def make_slices(path: Path, facts: SourceFacts, slice_s: float) -> tuple[PlannedSlice, ...]:
+class Slices(NamedTuple):
+    """`step` is the largest number of ticks that lies between any two frames a whole number of times."""
+
+    slices: tuple[PlannedSlice, ...]
+    step: int
+
+
+def make_slices(path: Path, facts: SourceFacts, slice_s: float, *, stop: Event) -> Slices:
     """Read all packets of the video, decode none, and cut time into slices.
 
     Raises:
+        InterruptedWorkError: `stop` was set.
         MediaError: `MEDIA_CORRUPT`, the file breaks off, holds no frame, or its frames have no times.
     """
-    scan = _scan(path, facts)
+    scan = _scan(path, facts, stop)
     times, keyframes = sorted(scan.times), sorted(scan.keyframes)
     if not times:
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: the video stream holds no frame")
@@ -92,16 +104,18 @@ def make_slices(path: Path, facts: SourceFacts, slice_s: float) -> tuple[Planned
         planned.append(
             PlannedSlice(index=piece.index, start=first, end=end, seek=_keyframe(keyframes, first), frames=inside)
         )
-    return tuple(planned)
+    step = math.gcd(*(when - times[0] for when in times))
+    return Slices(tuple(planned), step or 1)
 
 
-def _scan(path: Path, facts: SourceFacts) -> _Scan:
+def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
     scan = _Scan([], [])
     with open_source(path) as container:
         stream = video_of(path, container)
         try:
             with media_errors(path):
                 for packet in container.demux(stream):
+                    heed(stop)
                     if packet.size and not packet.is_discard:
                         _note(path, scan, packet)
         except MediaError as error:

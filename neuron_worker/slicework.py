@@ -158,7 +158,7 @@ def _upscale(
         writer: SliceWriter | None = None
         for canvas, luma in pending:
             if writer is None:
-                writer = stack.enter_context(SliceWriter(target, facts, document.encoder, document.scale))
+                writer = stack.enter_context(SliceWriter(target, facts, plan.step, document.encoder, document.scale))
             writer.write(canvas, luma.result())
             on_frame()
     return (writer.frames, writer.first_pts) if writer else (0, None)

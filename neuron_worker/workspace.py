@@ -8,11 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from neuron_worker.failures import DuplicateWorkError
+from neuron_worker.failures import DuplicateWorkError, heed
 
 __all__ = ["claim", "durable_rename", "read_record", "sha256_of", "write_record"]
 
@@ -21,12 +22,18 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 _BLOCK_BYTES = 1 << 20
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
+def sha256_of(path: Path, stop: Event | None = None) -> str:
+    """Hex digest of a file's content.
+
+    Raises:
+        InterruptedWorkError: `stop` was set.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
+            if stop is not None:
+                heed(stop)
     return digest.hexdigest()
 
 

@@ -34,6 +34,15 @@ class Card:
         """Of all the files' digests: any other weights give another one."""
         return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
 
+    def verify(self) -> None:
+        """Look at every file that the card names.
+
+        Raises:
+            ConfigurationError: one is missing, or not what the card names.
+        """
+        for name in self.files:
+            self.read(name.removeprefix(self.name_of("")))
+
     def name_of(self, form: str) -> str:
         """The file with the given form: `.onnx`, `-int8.onnx`, `-deep.onnx`, `.safetensors`."""
         return f"{self.model}-x{self.scale}{form}"

@@ -77,7 +77,7 @@ def test_slices_together_are_the_unbroken_video(
 ) -> None:
     source = make(tmp_path / name)
     facts = examine(source)
-    pieces = make_slices(source, facts, slice_s)
+    pieces = make_slices(source, facts, slice_s, stop=Event()).slices
     assert len(pieces) > 1
     whole = digests(all_frames(source))
     assert [each for piece in pieces for each in slice_digests(source, facts, piece)] == whole
@@ -87,8 +87,8 @@ def test_slices_together_are_the_unbroken_video(
 def test_deinterlaced_slices_together_are_the_unbroken_video(tmp_path: Path) -> None:
     source = clips.make_interlaced(tmp_path / "fields.mp4", frames=40)
     facts = examine(source, deinterlace=True)
-    (whole,) = make_slices(source, facts, 60)
-    pieces = make_slices(source, facts, 0.3)
+    (whole,) = make_slices(source, facts, 60, stop=Event()).slices
+    pieces = make_slices(source, facts, 0.3, stop=Event()).slices
     together = [each for piece in pieces for each in slice_digests(source, facts, piece, deinterlace=True)]
     assert len(pieces) > 3
     assert together == slice_digests(source, facts, whole, deinterlace=True)
@@ -97,7 +97,7 @@ def test_deinterlaced_slices_together_are_the_unbroken_video(tmp_path: Path) -> 
 def test_slice_without_frames_is_empty(tmp_path: Path) -> None:
     source = clips.make_vfr(tmp_path / "gap.mkv", pts_ms=(0, 40, 80, 2000, 2040))
     facts = examine(source)
-    pieces = make_slices(source, facts, 0.5)
+    pieces = make_slices(source, facts, 0.5, stop=Event()).slices
     assert [piece.frames for piece in pieces] == [3, 0, 0, 0, 2]
     assert slice_digests(source, facts, pieces[1]) == []
 
@@ -105,7 +105,7 @@ def test_slice_without_frames_is_empty(tmp_path: Path) -> None:
 def test_seek_that_lands_late_is_repeated_earlier(tmp_path: Path) -> None:
     source = clips.make_open_gop(tmp_path / "open.ts", frames=80)
     facts = examine(source)
-    pieces = make_slices(source, facts, 0.8)
+    pieces = make_slices(source, facts, 0.8, stop=Event()).slices
     late = [piece.model_copy(update={"seek": piece.seek and piece.seek + 36_000}) for piece in pieces]
     assert [each for piece in late for each in slice_digests(source, facts, piece)] == digests(all_frames(source))
 

@@ -172,22 +172,22 @@ def test_steps_run_one_by_one_give_the_same_video(
     source: Path, undisturbed: list[str], tmp_path: Path, describe: Describe
 ) -> None:
     document = describe(source, slice_s=_SLICE_S)
-    plan = plan_job(document)
+    plan = plan_job(document, Event())
     order = [*range(len(plan.slices))][::-1]
     for index in order:
         make_slice(document, index, on_progress=lambda progress: None, stop=Event())
     assert make_slice(document, len(order), on_progress=lambda progress: None, stop=Event()) is None
-    assert merge_slices(document).frame_count == 60
+    assert merge_slices(document, Event()).frame_count == 60
     assert frame_digests(tmp_path / "out.mp4") == undisturbed
 
 
 @pytest.mark.parametrize("harm", ["missing", "shortened", "changed", "swapped"])
 def test_merge_refuses_slices_that_are_not_as_they_were_written(harm: str, tmp_path: Path, describe: Describe) -> None:
     document = describe(clips.make_clip(tmp_path / "in.mp4", frames=20), slice_s=0.2)
-    plan = plan_job(document)
+    plan = plan_job(document, Event())
     for piece in plan.slices:
         make_slice(document, piece.index, on_progress=lambda progress: None, stop=Event())
-    first, second = (Job.open(document).folder.video(index) for index in (0, 1))
+    first, second = (Job.open(document, Event()).folder.video(index) for index in (0, 1))
     content = first.read_bytes()
     if harm == "missing":
         first.unlink()
@@ -198,14 +198,14 @@ def test_merge_refuses_slices_that_are_not_as_they_were_written(harm: str, tmp_p
     else:
         first.write_bytes(second.read_bytes())
     with pytest.raises(MediaError, match="slice 0"):
-        merge_slices(document)
+        merge_slices(document, Event())
     assert not (tmp_path / "out.mp4").exists()
 
 
 @pytest.mark.parametrize("name", ["job.lock", "000000.lock"])
 def test_second_worker_on_the_same_work_is_a_duplicate(name: str, tmp_path: Path, describe: Describe) -> None:
     document = describe(clips.make_clip(tmp_path / "in.mp4"))
-    root = Job.open(document).root
+    root = Job.open(document, Event()).root
     with claim(root / name, "it"), pytest.raises(DuplicateWorkError) as caught:
         upscale_video(document, lambda progress: None, Event())
     assert exit_code_of(caught.value) == Exit.DUPLICATE
@@ -214,15 +214,15 @@ def test_second_worker_on_the_same_work_is_a_duplicate(name: str, tmp_path: Path
 
 def test_stored_plan_is_reused_and_other_settings_get_their_own(tmp_path: Path, describe: Describe) -> None:
     source = clips.make_clip(tmp_path / "in.mp4")
-    first, again = plan_job(describe(source)), plan_job(describe(source))
-    other = plan_job(describe(source, slice_s=0.2))
+    first, again = plan_job(describe(source), Event()), plan_job(describe(source), Event())
+    other = plan_job(describe(source, slice_s=0.2), Event())
     assert first == again
     assert other.key != first.key
 
 
 def test_leftovers_of_another_job_do_no_harm(tmp_path: Path, describe: Describe) -> None:
     document = describe(clips.make_clip(tmp_path / "in.mp4"))
-    root = Job.open(document).root
+    root = Job.open(document, Event()).root
     (root / "000000.mp4").write_bytes(b"not a slice")
     (root / "000000.json").write_text('{"key": "of another"}')
     (document.work_dir / "result.json").write_text("{")
