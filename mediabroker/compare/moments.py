@@ -18,10 +18,12 @@ from mediabroker.media.snapshot import frame_at, picture_of
 from mediabroker.media.source import open_input
 from mediabroker.results import VideoStream
 
-__all__ = ["DETAIL_PX", "Box", "Moment", "detail_of", "find_moments"]
+__all__ = ["ENLARGED_PX", "Box", "Moment", "detail_of", "find_moments"]
 
-DETAIL_PX = (132, 99)
-"""Width and height of a detail, in pixels of the result."""
+ENLARGED_PX = (396, 300)
+"""Width and height of a detail once it is enlarged."""
+_LARGE_PX = 1400
+"""From this width on details show twice, not three times their size, or one would see a few edges only."""
 _LOOKS_PER_PART = 3
 _SAME = 1.5
 """Mean difference of two thumbnails, in steps of 255, under which they show the same scene."""
@@ -41,6 +43,13 @@ class Moment:
     before: Image.Image
     after: Image.Image
     detail: Box
+    strength: float
+    """How much the two differ there: mean difference of luma."""
+
+    @property
+    def zoom(self) -> int:
+        """How many times its size a detail is shown."""
+        return _zoom(self.after.width)
 
     @property
     def timecode(self) -> str:
@@ -100,7 +109,8 @@ def _moment(look: _Look, path: Path, video: VideoStream, taken: Sequence[Box]) -
     with open_input(path) as container:
         after = picture_of(frame_at(container, path, (look.time_s + look.next_s) / 2), video)
     before = look.picture.resize(after.size, Image.Resampling.BICUBIC)
-    return Moment(look.time_s, before, after, detail_of(before, after, taken))
+    detail, strength = detail_of(before, after, taken)
+    return Moment(look.time_s, before, after, detail, strength)
 
 
 def _shown(look: _Look, chosen: Sequence[_Look]) -> bool:
@@ -121,14 +131,14 @@ def _sharpness(picture: Image.Image) -> float:
     return float(np.abs(laplacian).mean())
 
 
-def detail_of(before: Image.Image, after: Image.Image, taken: Sequence[Box]) -> Box:
-    """The box of `DETAIL_PX` (or of the whole picture, if that is smaller) that holds the most difference.
+def detail_of(before: Image.Image, after: Image.Image, taken: Sequence[Box]) -> tuple[Box, float]:
+    """Where a detail is worth the most: the box with the largest sum of differences, and the mean of them.
 
     What lies in `taken` counts little: a caption or a logo that always stands there is shown once.
     """
     weighed = np.abs(_luma(after) - _luma(before))
     height, width = weighed.shape
-    box_width, box_height = min(DETAIL_PX[0], width), min(DETAIL_PX[1], height)
+    box_width, box_height = (min(side, ENLARGED_PX[i] // _zoom(width)) for i, side in enumerate((width, height)))
     for left, top, right, bottom in taken:
         weighed[top:bottom, left:right] *= _SHOWN_WEIGHT
     sums = np.pad(weighed, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
@@ -139,7 +149,11 @@ def detail_of(before: Image.Image, after: Image.Image, taken: Sequence[Box]) -> 
         + sums[:-box_height, :-box_width]
     )
     top, left = (int(each) for each in np.unravel_index(int(boxes.argmax()), boxes.shape))
-    return left, top, left + box_width, top + box_height
+    return (left, top, left + box_width, top + box_height), float(boxes.max()) / (box_width * box_height)
+
+
+def _zoom(width: int) -> int:
+    return 2 if width >= _LARGE_PX else 3
 
 
 def _luma(picture: Image.Image) -> Luma:

@@ -27,6 +27,7 @@ _LOSSLESS = {"lossless": True, "method": 4}
 def write_page(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
     """Write the page, whole or not at all."""
     width, height = moments[0].after.size
+    first = moments.index(max(moments, key=lambda moment: moment.strength))
     parts = {
         "title": escape(facts.title),
         "headline": escape(facts.headline),
@@ -35,8 +36,8 @@ def write_page(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
         "figures": "".join(
             f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for value, name in facts.figures
         ),
-        "moments": "".join(_stages(moments)),
-        "thumbs": "".join(_thumbs(moments)),
+        "moments": "".join(_stages(moments, first)),
+        "thumbs": "".join(_thumbs(moments, first)),
         "keys": f"<kbd>1</kbd> to <kbd>{len(moments)}</kbd> choose the moment. " if len(moments) > 1 else "",
         "details": "".join(_details(moments)),
         "rows": "".join(
@@ -65,9 +66,9 @@ def _asset(name: str) -> str:
     return (files("mediabroker.compare") / name).read_text(encoding="utf-8")
 
 
-def _stages(moments: Sequence[Moment]) -> Iterator[str]:
+def _stages(moments: Sequence[Moment], first: int) -> Iterator[str]:
     for index, moment in enumerate(moments):
-        hidden = " hidden" if index else ""
+        hidden = "" if index == first else " hidden"
         yield (
             f'<div class="moment"{hidden}>'
             f'<div class="layer before">{_img(_overview(moment.before), f"source at {moment.timecode}", _LOSSY)}</div>'
@@ -76,9 +77,9 @@ def _stages(moments: Sequence[Moment]) -> Iterator[str]:
         )
 
 
-def _thumbs(moments: Sequence[Moment]) -> Iterator[str]:
+def _thumbs(moments: Sequence[Moment], first: int) -> Iterator[str]:
     for index, moment in enumerate(moments):
-        pressed = "false" if index else "true"
+        pressed = "true" if index == first else "false"
         small = moment.after.copy()
         small.thumbnail((4 * _THUMB_PX, 2 * _THUMB_PX))
         yield (

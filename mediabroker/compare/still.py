@@ -1,4 +1,4 @@
-"""The comparison as one PNG: the first moment in full, a detail of every moment below, source left, result right."""
+"""The comparison as one PNG: the strongest moment in full, below it a detail of each; source left, result right."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from mediabroker.compare.facts import Facts
-from mediabroker.compare.moments import DETAIL_PX, Moment
+from mediabroker.compare.moments import ENLARGED_PX, Moment
 
 __all__ = ["write_still"]
 
 _MARGIN, _GAP, _HEAD = 36, 8, 104
-_ZOOM = 3
-_DETAIL = (DETAIL_PX[0] * _ZOOM, DETAIL_PX[1] * _ZOOM)
-_HALF = 2 * _DETAIL[0] + _GAP
+_HALF = 2 * ENLARGED_PX[0] + _GAP
 """An overview is as wide as two details, so that the columns align."""
 _PAPER, _INK, _SOFT, _ACCENT = "#0e1011", "#eceeee", "#90979b", "#4fd1b0"
 _PLAIN = str.maketrans({"×": "x", "→": "to", "–": "-", "\u202f": " "})
@@ -23,11 +21,11 @@ _PLAIN = str.maketrans({"×": "x", "→": "to", "–": "-", "\u202f": " "})
 
 def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
     """Write the PNG, whole or not at all."""
-    first = moments[0]
+    first = max(moments, key=lambda moment: moment.strength)
     height = round(_HALF * first.after.height / first.after.width)
     below = _HEAD + height + _GAP
     rows = (len(moments) + 1) // 2
-    size = (2 * _MARGIN + 2 * _HALF + _GAP, below + rows * (_DETAIL[1] + _GAP) + _MARGIN - _GAP)
+    size = (2 * _MARGIN + 2 * _HALF + _GAP, below + rows * (ENLARGED_PX[1] + _GAP) + _MARGIN - _GAP)
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
     _write_head(draw, facts, size[0])
@@ -37,7 +35,7 @@ def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
         _tag(draw, (left + 12, _HEAD + 12), label, strong=column == 1)
     for index, moment in enumerate(moments):
         left = _MARGIN + index % 2 * (_HALF + _GAP)
-        _paste_detail(canvas, draw, moment, (left, below + index // 2 * (_DETAIL[1] + _GAP)))
+        _paste_detail(canvas, draw, moment, (left, below + index // 2 * (ENLARGED_PX[1] + _GAP)))
     partial = path.with_name(f".{path.name}.part")
     canvas.save(partial, "png")
     partial.replace(path)
@@ -56,10 +54,10 @@ def _paste_detail(canvas: Image.Image, draw: ImageDraw.ImageDraw, moment: Moment
     left, top = corner
     for column, picture in enumerate((moment.before, moment.after)):
         detail = picture.crop(moment.detail)
-        enlarged = detail.resize((detail.width * _ZOOM, detail.height * _ZOOM), Image.Resampling.NEAREST)
-        canvas.paste(enlarged, (left + column * (_DETAIL[0] + _GAP), top))
-    _tag(draw, (left + 10, top + 10), f"{moment.timecode}, {_ZOOM}x", strong=False)
-    _tag(draw, (left + _DETAIL[0] + _GAP + 10, top + 10), "result", strong=True)
+        enlarged = detail.resize((detail.width * moment.zoom, detail.height * moment.zoom), Image.Resampling.NEAREST)
+        canvas.paste(enlarged, (left + column * (ENLARGED_PX[0] + _GAP), top))
+    _tag(draw, (left + 10, top + 10), f"{moment.timecode}, {moment.zoom}x", strong=False)
+    _tag(draw, (left + ENLARGED_PX[0] + _GAP + 10, top + 10), "result", strong=True)
 
 
 def _tag(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, strong: bool) -> None:

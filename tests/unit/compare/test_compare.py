@@ -68,9 +68,11 @@ def test_the_detail_lies_where_the_two_differ_most(tmp_path: Path) -> None:
     moment = find_moments(source, source, facts, count=1)[0]
     spot = (260, 180, 300, 210)
     moment.after.paste((255, 0, 255), spot)
-    left, top, right, bottom = detail_of(moment.before, moment.after, [])
+    (left, top, right, bottom), strength = detail_of(moment.before, moment.after, [])
     assert left <= spot[0] < spot[2] <= right
     assert top <= spot[1] < spot[3] <= bottom
+    assert strength > moment.strength
+    assert detail_of(moment.before, moment.after, [(left, top, right, bottom)])[1] < strength
 
 
 @pytest.mark.parametrize("make", [make_one_frame, make_odd, make_rotated, make_vfr, make_hdr10])
