@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -61,7 +62,9 @@ def decode_slice(
             if not piece.holds(pts):
                 continue
             if previous is not None and pts <= previous:
-                raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: two frames are shown at {_at(facts, pts)}")
+                raise MediaError(
+                    ErrorCode.MEDIA_CORRUPT, f"{path}: time does not advance at {_at(facts, pts)}"
+                )
             previous, count = pts, count + 1
             yield frame
     if count < piece.frames and facts.codec not in _HIDDEN_FRAMES:
@@ -86,7 +89,7 @@ def _from_start(
     container: InputContainer, stream: VideoStream, facts: SourceFacts, piece: PlannedSlice, margin: int
 ) -> Iterator[VideoFrame]:
     if piece.start is None or piece.seek is None:
-        return _decoded(container, stream)
+        return _numbered(container, stream) if facts.counts_frames else _decoded(container, stream)
     for back_s in _STEPS_BACK_S[bool(margin) :]:
         target = piece.seek - round(back_s / facts.tick_s)
         container.seek(target, stream=stream)
@@ -103,10 +106,20 @@ def _from_start(
     return _decoded(container, stream)
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _numbered(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """All frames, in the order in which they are shown, with the numbers in which they are stored as times."""
+    numbers: deque[int] = deque()
+    for frame in _decoded(container, stream, numbers):
+        frame.pts = numbers.popleft() if numbers else None
+        yield frame
+
+
+def _decoded(container: InputContainer, stream: VideoStream, stored: deque[int] | None = None) -> Iterator[VideoFrame]:
     """All frames from here on. What cannot be decoded before the first keyframe is passed over; later it is fatal."""
     begun = False
     for packet in container.demux(stream):
+        if stored is not None and packet.dts is not None:
+            stored.append(packet.dts)
         try:
             frames = packet.decode()
         except EndOfFileError:

@@ -116,8 +116,8 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
             with media_errors(path):
                 for packet in container.demux(stream):
                     heed(stop)
-                    if packet.size and not packet.is_discard:
-                        _note(path, scan, packet)
+                    if packet.size:
+                        _note(path, scan, packet, packet.dts if facts.counts_frames else packet.pts)
         except MediaError as error:
             if error.error.code is ErrorCode.MEDIA_CORRUPT and scan.times:
                 seen_s = float(max(scan.times) * facts.tick_s - Fraction(*facts.start))
@@ -128,12 +128,13 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
     return _Scan([pts for pts in scan.times if pts >= first], scan.keyframes)
 
 
-def _note(path: Path, scan: _Scan, packet: Any) -> None:
-    if packet.pts is None:
+def _note(path: Path, scan: _Scan, packet: Any, when: int | None) -> None:
+    if when is None:
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has frames without a presentation time")
-    scan.times.append(packet.pts)
     if packet.is_keyframe:
-        scan.keyframes.append(packet.pts)
+        scan.keyframes.append(when)
+    if not packet.is_discard:  # an edit list hides a frame that others are decoded from
+        scan.times.append(when)
 
 
 def _tick_at(start: Fraction, time_s: Fraction | None, tick_s: Fraction) -> int | None:

@@ -98,6 +98,11 @@ class SourceFacts(Value):
         return Fraction(*self.start) if self.demuxer in _SHIFTING else Fraction(0)
 
     @property
+    def counts_frames(self) -> bool:
+        """Whether the container only numbers its frames as they are stored: the k-th shown has the k-th number."""
+        return self.demuxer == "avi"
+
+    @property
     def can_be_cut(self) -> bool:
         """Whether decoding may start in the middle."""
         return self.demuxer in _PRECISE

@@ -18,6 +18,23 @@ from tests.worker.looking import frame_times, frames, lumas, packets, psnr
 Upscale = Callable[..., VideoResult]
 
 
+def make_hidden_start(path: Path) -> Path:
+    """An edit list hides the first frames, which others are decoded from."""
+    return clips.make_clip(path, pts=range(-3, 12), time_base=Fraction(1, 25))
+
+
+def make_422(path: Path) -> Path:
+    return clips.make_clip(path, pix_fmt="yuv422p")
+
+
+def make_gray(path: Path) -> Path:
+    return clips.make_clip(path, pix_fmt="gray")
+
+
+def make_webm(path: Path) -> Path:
+    return clips.make_clip(path, codec="libvpx", audio=False)
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [
@@ -33,6 +50,10 @@ Upscale = Callable[..., VideoResult]
         (clips.make_rotated, "rotated.mp4"),
         (clips.make_mkv_without_duration, "live.mkv"),
         (clips.make_ten_bit, "deep.mp4"),
+        (make_hidden_start, "hidden.mp4"),
+        (make_422, "422.mp4"),
+        (make_gray, "gray.mp4"),
+        (make_webm, "vp8.mkv"),
     ],
 )
 def test_result_has_every_frame_of_the_source_at_its_time(
@@ -46,6 +67,29 @@ def test_result_has_every_frame_of_the_source_at_its_time(
     assert (result.width_px, result.height_px) == (2 * first.width, 2 * first.height)
     assert {(each.width, each.height) for each in frames(output)} == {(2 * first.width, 2 * first.height)}
     assert result.frame_count == len(frame_times(source))
+
+
+@pytest.mark.parametrize(("name", "output"), [("in.avi", "out.mp4"), ("in.flv", "out.mp4"), ("in.mpg", "out.mkv")])
+def test_containers_without_exact_times_or_index_give_every_frame(
+    name: str, output: str, tmp_path: Path, upscale: Upscale
+) -> None:
+    sound = {"in.avi": "mp3", "in.flv": "aac", "in.mpg": "mp2"}[name]
+    codec = "mpeg2video" if name == "in.mpg" else "libx264"
+    source = clips.make_clip(tmp_path / name, codec=codec, audio_codec=sound, frames=30)
+    result = upscale(source, tmp_path / output, slice_s=0.4)
+    assert result.frame_count == 30
+    times = frame_times(result.outputs[0].uri.path)
+    assert [round(float(when - times[0]), 2) for when in times] == [round(index / 25, 2) for index in range(30)]
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts"])
+def test_frame_rate_is_stated_as_before(name: str, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / name, frames=30, audio=False)
+    suffix = ".mp4" if name.endswith(".ts") else Path(name).suffix
+    result = upscale(source, tmp_path / f"out{suffix}")
+    assert result.frame_rate == "25/1"
+    with av.open(str(result.outputs[0].uri.path)) as container:
+        assert container.streams.video[0].average_rate == 25
 
 
 def test_audio_is_copied_packet_for_packet_at_its_time(tmp_path: Path, upscale: Upscale) -> None:

@@ -32,7 +32,7 @@ _WAIT_S = 60.0
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video long enough to be caught in the middle of: 6 slices."""
-    return clips.make_clip(tmp_path_factory.mktemp("source") / "in.mp4", width=320, height=180, frames=60)
+    return clips.make_clip(tmp_path_factory.mktemp("source") / "in.mp4", width=192, height=108, frames=60)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_run_tells_plan_progress_and_result_and_exits_zero(source: Path, tmp_pat
     assert progress[-1]["frames_done"] == progress[-1]["frames_total"] == 60
     assert [each["frames_done"] for each in progress] == sorted(each["frames_done"] for each in progress)
     result = VideoResult.model_validate(events[-1]["result"])
-    assert (result.frame_count, result.width_px, result.height_px) == (60, 640, 360)
+    assert (result.frame_count, result.width_px, result.height_px) == (60, 384, 216)
     assert result.outputs[0].size_bytes == (tmp_path / "out.mp4").stat().st_size
 
 
@@ -142,7 +142,7 @@ def test_terminated_worker_ends_soon_with_the_code_for_interrupted(
 
 def test_disk_that_fills_up_is_a_limit_and_leaves_nothing(source: Path, tmp_path: Path, describe: Describe) -> None:
     document = describe(source, encoder={"crf": 1})
-    code, events = finish(start(document, tmp_path, limit_bytes=60_000))
+    code, events = finish(start(document, tmp_path, limit_bytes=30_000))
     assert code == Exit.LIMIT
     assert events[-1]["error"]["code"] == "OUT_OF_RESOURCES"
     assert not (tmp_path / "out.mp4").exists()
