@@ -102,7 +102,8 @@ def _key_of(document: JobDocument, card: Card, source: Source) -> str:
 def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, stop: Event) -> Plan:
     facts = examine(document.input.path, deinterlace=document.deinterlace)
     codec_of(document.encoder, facts, document.scale)
-    choice = choose(card, runtime=document.runtime, deep=facts.is_deep)
+    frame_px = (facts.height_px, facts.width_px)
+    choice = choose(card, runtime=document.runtime, deep=facts.is_deep, frame_px=frame_px)
     runtime = load(card, choice, workers=1)
     slices, step = make_slices(document.input.path, facts, document.slice_s, stop=stop)
     return Plan(

@@ -27,10 +27,11 @@ class Tile(NamedTuple):
 
 
 def list_tiles(height: int, width: int, *, tile_height: int, tile_width: int, overlap: int) -> Iterator[Tile]:
-    """Windows of at most `tile_height` x `tile_width` that together keep every pixel once.
+    """Windows that together keep every pixel once, each `tile_height` x `tile_width` unless the frame is smaller.
 
     All borders are even, as the network takes pixels in blocks of two. `overlap` is at least the network's receptive
-    radius, so that what is kept never depends on where a window was cut; the frame's own border is never moved.
+    radius, so that what is kept never depends on where a window was cut; the frame's own border is never moved: the
+    last window of a row or column ends with the frame and overlaps more.
 
     Raises:
         ValueError: the overlap leaves nothing of a tile.
@@ -46,15 +47,15 @@ def upscale_in_tiles(
     """`upscale(luma)` with windows of bounded size.
 
     Args:
-        upscale: `(N, 1, h, w)` to `(N, 1, scale*h, scale*w)`.
-        luma: `(N, 1, H, W)`, even sides.
+        upscale: `(N, C, h, w)` to `(N, C, scale*h, scale*w)`.
+        luma: `(N, C, H, W)`, even sides.
         scale: of the network.
         tile_height: largest window, in source pixels.
         tile_width: likewise.
         overlap: at least the receptive radius, in source pixels.
     """
-    count, _, height, width = luma.shape
-    result = np.empty((count, 1, height * scale, width * scale), luma.dtype)
+    count, channels, height, width = luma.shape
+    result = np.empty((count, channels, height * scale, width * scale), luma.dtype)
     for tile in list_tiles(height, width, tile_height=tile_height, tile_width=tile_width, overlap=overlap):
         window = np.ascontiguousarray(luma[:, :, tile.top : tile.bottom, tile.left : tile.right])
         large = upscale(window)
@@ -71,9 +72,13 @@ def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int
         yield 0, length, 0, length
         return
     overlap += overlap % 2
-    step = (tile - 2 * overlap) // 2 * 2
-    if step <= 0:
+    tile -= tile % 2
+    if tile <= 2 * overlap:
         raise ValueError(f"tiles of {tile} pixels with an overlap of {overlap} keep nothing")
-    for inner in range(0, length, step):
-        end = min(inner + step, length)
-        yield max(0, inner - overlap), min(length, end + overlap), inner, end
+    kept = 0
+    while kept < length:
+        start = max(0, min(kept - overlap, length - tile))
+        end = start + tile
+        until = length if end == length else end - overlap
+        yield start, end, kept, until
+        kept = until

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
+from neuron_worker.runtimes.engine import Engine, Task
 from neuron_worker.runtimes.protocol import Luma, Runtime
-from neuron_worker.runtimes.weights import Card, load_card
+from neuron_worker.runtimes.weights import Card, load_card, models_folder
 
-__all__ = ["Card", "Choice", "Luma", "Runtime", "choose", "load", "load_card", "survey", "usable_cores"]
+__all__ = [
+    "Card",
+    "Choice",
+    "Luma",
+    "Runtime",
+    "choose",
+    "describe",
+    "load",
+    "load_card",
+    "models_folder",
+    "survey",
+    "usable_cores",
+]
 
 
 class Choice(NamedTuple):
@@ -22,51 +36,61 @@ class Choice(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """`package` is what must be installed, `extra` what installs it; the others import that package when called."""
+    """`packages` must be installed, `remedy` says how; `engine` is then the name of an object in `module`."""
 
-    package: str
-    extra: str
-    choose_variant: Callable[[Card, bool], str]
-    load: Callable[[Card, str, int], Runtime]
-
-
-def _choose_onnx(card: Card, deep: bool) -> str:
-    from neuron_worker.runtimes.onnx import choose_variant  # noqa: PLC0415  loads onnxruntime
-
-    return choose_variant(card, deep=deep)
+    module: str
+    engine: str
+    packages: tuple[str, ...]
+    remedy: str
 
 
-def _load_onnx(card: Card, variant: str, workers: int) -> Runtime:
-    from neuron_worker.runtimes.onnx import OnnxRuntime  # noqa: PLC0415  loads onnxruntime
-
-    return OnnxRuntime(card, variant, workers)
-
-
+_INF1 = "docs/howto/inf1.md says where it comes from"
 _RUNTIMES: Mapping[str, _Entry] = {
-    "onnx": _Entry("onnxruntime", "mediabroker[local]", _choose_onnx, _load_onnx),
+    "neuron": _Entry("neuron", "INF1", ("torch", "torch_neuron"), _INF1),
+    "neuronx": _Entry("neuron", "INF2", ("torch", "torch_neuronx"), _INF1),
+    "torch": _Entry("torch", "ENGINE", ("torch", "safetensors"), "`pip install 'mediabroker[torch]'` brings it"),
+    "openvino": _Entry(
+        "openvino", "ENGINE", ("openvino", "onnxruntime"), "`pip install 'mediabroker[openvino]'` brings it"
+    ),
+    "onnx": _Entry("onnx", "ENGINE", ("onnxruntime",), "`pip install 'mediabroker[local]'` brings it"),
+    "standin": _Entry("standin", "ENGINE", ("torch", "safetensors"), "`pip install 'mediabroker[torch]'` brings it"),
 }
-"""In the order in which `auto` prefers them."""
+"""In the order in which `auto` looks for one that offers itself."""
 
 
 def survey() -> dict[str, str | None]:
     """Every runtime and why it cannot be used here; None where it can."""
-    return {name: _obstacle(entry) for name, entry in _RUNTIMES.items()}
+    return {name: _obstacle(name) for name in _RUNTIMES}
 
 
-def choose(card: Card, *, runtime: str = "auto", deep: bool = False) -> Choice:
+def describe(name: str) -> str:
+    """What a usable runtime consists of here: versions, devices."""
+    return _engine(name).describe()
+
+
+def choose(card: Card, *, runtime: str = "auto", deep: bool = False, frame_px: tuple[int, int] | None = None) -> Choice:
     """The runtime to use on this machine.
 
     Raises:
-        ConfigurationError: no such runtime, or the weights cannot be used.
+        ConfigurationError: no such runtime, or it cannot run this model here.
         MissingDependencyError: it is not installed.
     """
-    if runtime != "auto" and runtime not in _RUNTIMES:
-        raise ConfigurationError(f"there is no runtime {runtime!r}; here are: auto, {', '.join(_RUNTIMES)}")
-    candidates = list(_RUNTIMES) if runtime == "auto" else [runtime]
-    usable = [name for name in candidates if _obstacle(_RUNTIMES[name]) is None]
-    if not usable:
-        raise MissingDependencyError(f"{candidates[0]}: {_obstacle(_RUNTIMES[candidates[0]])}")
-    return Choice(usable[0], _RUNTIMES[usable[0]].choose_variant(card, deep))
+    task = Task(card, deep, frame_px)
+    if runtime != "auto":
+        return Choice(runtime, _usable(runtime).choose_variant(task))
+    reasons = []
+    for name in _RUNTIMES:
+        if obstacle := _obstacle(name):
+            reasons.append(f"{name}: {obstacle}")
+            continue
+        try:
+            variant = _engine(name).offer(task)
+        except ConfigurationError as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        if variant is not None:
+            return Choice(name, variant)
+    raise MissingDependencyError(f"nothing here can run {card.model}-x{card.scale}; {'; '.join(reasons)}")
 
 
 def load(card: Card, choice: Choice, *, workers: int | None = None) -> Runtime:
@@ -76,12 +100,7 @@ def load(card: Card, choice: Choice, *, workers: int | None = None) -> Runtime:
         ConfigurationError: no such runtime, or the weights cannot be used.
         MissingDependencyError: it is not installed.
     """
-    entry = _RUNTIMES.get(choice.runtime)
-    if entry is None:
-        raise ConfigurationError(f"there is no runtime {choice.runtime!r}; here are: {', '.join(_RUNTIMES)}")
-    if obstacle := _obstacle(entry):
-        raise MissingDependencyError(f"{choice.runtime}: {obstacle}")
-    return entry.load(card, choice.variant, workers or usable_cores())
+    return _usable(choice.runtime).load(card, choice.variant, workers or usable_cores())
 
 
 def usable_cores() -> int:
@@ -91,7 +110,23 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _obstacle(entry: _Entry) -> str | None:
-    if find_spec(entry.package) is None:
-        return f"{entry.package} is not installed; `pip install '{entry.extra}'` brings it"
-    return None
+def _usable(name: str) -> Engine:
+    if name not in _RUNTIMES:
+        raise ConfigurationError(f"there is no runtime {name!r}; here are: auto, {', '.join(_RUNTIMES)}")
+    if obstacle := _obstacle(name):
+        raise MissingDependencyError(f"{name}: {obstacle}")
+    return _engine(name)
+
+
+def _obstacle(name: str) -> str | None:
+    entry = _RUNTIMES[name]
+    for package in entry.packages:
+        if find_spec(package) is None:
+            return f"{package} is not installed; {entry.remedy}"
+    return _engine(name).obstacle()
+
+
+def _engine(name: str) -> Engine:
+    # Loaded when asked for: importing this package must import no inference library.
+    entry = _RUNTIMES[name]
+    return cast("Engine", getattr(import_module(f"{__name__}.{entry.module}"), entry.engine))

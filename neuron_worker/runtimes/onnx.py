@@ -9,16 +9,19 @@ from typing import Any
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
+from mediabroker.errors import ConfigurationError
+from neuron_worker.runtimes.engine import Engine, Task
 from neuron_worker.runtimes.golden import differs_from_golden, golden_tile
-from neuron_worker.runtimes.protocol import Luma
+from neuron_worker.runtimes.protocol import Luma, Runtime
 from neuron_worker.runtimes.weights import Card
 from neuron_worker.tiles import upscale_in_tiles
 
-__all__ = ["OnnxRuntime", "choose_variant"]
+__all__ = ["ENGINE", "FORMS", "OnnxRuntime", "best_turns_s", "choose_variant"]
 
 _log = logging.getLogger(__name__)
 
-_FORMS = {"fp32": ".onnx", "int8": "-int8.onnx", "deep": "-deep.onnx"}
+FORMS = {"fp32": ".onnx", "int8": "-int8.onnx", "deep": "-deep.onnx"}
+"""Variants and the files that hold them."""
 _TIMING_PX = 256
 _TIMING_ROUNDS = 4
 _TILE_BYTES = 32 << 20
@@ -34,9 +37,10 @@ class OnnxRuntime:
     """
 
     name = "onnx"
+    channels = 1
 
     def __init__(self, card: Card, variant: str, workers: int, *, tile_px: int | None = None) -> None:
-        content, self.weights = card.read(_FORMS[variant])
+        content, self.weights = card.read(FORMS[variant])
         self.variant, self.workers = variant, workers
         self._card = card
         self._session = _session(content)
@@ -86,9 +90,11 @@ def choose_variant(card: Card, *, deep: bool) -> str:
     Raises:
         ConfigurationError: the weights are missing or not what their card names.
     """
+    if card.name_of(FORMS["fp32"]) not in card.files:
+        raise ConfigurationError(f"{card.model}-x{card.scale} has no ONNX form; the torch runtime runs it")
     if deep:
         return "deep"
-    if card.name_of(_FORMS["int8"]) not in card.files or not card.golden:
+    if card.name_of(FORMS["int8"]) not in card.files or not card.golden:
         return "fp32"
     exact, int8 = OnnxRuntime(card, "fp32", 1), OnnxRuntime(card, "int8", 1)
     tile = golden_tile(card.golden["height_px"], card.golden["width_px"])
@@ -98,17 +104,22 @@ def choose_variant(card: Card, *, deep: bool) -> str:
     return "int8" if _faster(int8, exact) else "fp32"
 
 
-def _faster(candidate: OnnxRuntime, other: OnnxRuntime) -> bool:
-    """By the best of a few short turns each: the machine may be busy with something else."""
+def best_turns_s(*runtimes: Runtime) -> tuple[float, ...]:
+    """How long each takes for one small tile: the best of a few short turns, as the machine may be busy."""
     tile = golden_tile(_TIMING_PX, _TIMING_PX)
 
-    def turn_s(runtime: OnnxRuntime) -> float:
+    def turn_s(runtime: Runtime) -> float:
         began = time.perf_counter()
         runtime.upscale(tile)
         return time.perf_counter() - began
 
-    turns = [(turn_s(candidate), turn_s(other)) for _ in range(_TIMING_ROUNDS)]
-    return min(first for first, _ in turns) < min(second for _, second in turns)
+    turns = [[turn_s(each) for each in runtimes] for _ in range(_TIMING_ROUNDS)]
+    return tuple(min(column) for column in zip(*turns, strict=True))
+
+
+def _faster(candidate: OnnxRuntime, other: OnnxRuntime) -> bool:
+    first_s, second_s = best_turns_s(candidate, other)
+    return first_s < second_s
 
 
 def _session(content: bytes) -> Any:
@@ -118,3 +129,23 @@ def _session(content: bytes) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+class _OnnxEngine:
+    def obstacle(self) -> str | None:
+        return None
+
+    def describe(self) -> str:
+        return f"onnxruntime {onnxruntime.__version__} on the processor"
+
+    def choose_variant(self, task: Task) -> str:
+        return choose_variant(task.card, deep=task.deep)
+
+    def offer(self, task: Task) -> str | None:
+        return self.choose_variant(task)
+
+    def load(self, card: Card, variant: str, workers: int) -> Runtime:
+        return OnnxRuntime(card, variant, workers)
+
+
+ENGINE: Engine = _OnnxEngine()

@@ -1,25 +1,38 @@
-"""The weights that ship: which files a model has, that they are the ones its card names, and what the card promises."""
+"""Models: which files one has, that they are the ones its card names, and what the card promises.
+
+Some ship with this package; others lie in the user's models folder, put there by `python -m neuron_worker convert`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from mediabroker.errors import ConfigurationError
 
-__all__ = ["WEIGHTS", "Card", "load_card"]
+__all__ = ["LUMA", "WEIGHTS", "Card", "load_card", "models_folder"]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+LUMA = "luma"
+"""The kind of network that this project trains: luma in, luma out."""
+
+
+def models_folder() -> Path:
+    """Where models that do not ship, and compiled graphs, are kept: `MEDIABROKER_MODELS_DIR`, or the user's own."""
+    return Path(os.environ.get("MEDIABROKER_MODELS_DIR") or platformdirs.user_data_path("mediabroker") / "models")
 
 
 @dataclass(frozen=True)
 class Card:
     """One model at one scale. `files` maps file names to hex SHA-256; `radius_px` is the receptive radius in source
-    pixels: how far a sample's result looks around itself."""
+    pixels: how far a sample's result looks around itself. `kind` names the network's shape."""
 
     model: str
     scale: int
@@ -28,6 +41,12 @@ class Card:
     radius_px: int
     golden: Mapping[str, Any]
     features: int
+    kind: str = LUMA
+
+    @property
+    def channels(self) -> int:
+        """1: works on luma; 3: on RGB."""
+        return 1 if self.kind == LUMA else 3
 
     @property
     def digest(self) -> str:
@@ -66,15 +85,17 @@ class Card:
         return content, digest
 
 
-def load_card(model: str, scale: int, folder: Path = WEIGHTS) -> Card:
-    """The card of a model.
+def load_card(model: str, scale: int, folder: Path | None = None) -> Card:
+    """The card of a model: one that ships, or one in the user's models folder; `folder` names another place.
 
     Raises:
         ConfigurationError: no such model, or the card cannot be read; the message lists the models that are there.
     """
-    path = folder / f"{model}-x{scale}.json"
-    if not path.is_file():
-        known = sorted(each.stem for each in folder.glob("*-x[24].json"))
+    folders = [folder] if folder else [WEIGHTS, models_folder()]
+    name = f"{model}-x{scale}.json"
+    path = next((each / name for each in folders if (each / name).is_file()), None)
+    if path is None:
+        known = sorted({card.stem for each in folders for card in each.glob("*-x[1-9].json")})
         raise ConfigurationError(
             f"there is no model {model!r} for scale {scale}; here are: {', '.join(known) or 'none'}"
         )
@@ -83,11 +104,12 @@ def load_card(model: str, scale: int, folder: Path = WEIGHTS) -> Card:
         return Card(
             model=model,
             scale=scale,
-            folder=folder,
+            folder=path.parent,
             files=dict(content["files"]),
             radius_px=int(content["architecture"]["receptive_radius_px"]),
             golden=dict(content.get("golden", {})),
             features=int(content["architecture"]["features"]),
+            kind=str(content["architecture"].get("kind", LUMA)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"the card {path} cannot be read: {error!r}") from error
