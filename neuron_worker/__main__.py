@@ -5,10 +5,13 @@
     slice JOB.json --index K
     merge JOB.json
     upscale IN OUT --scale 2      a job without a document
+    images IN_DIR OUT_DIR         a folder of pictures to PNG
     runtimes                      what can execute the networks here, and why not
+    convert CHECKPOINT            a third-party model
+    compile --tile HxW            graphs for AWS Inferentia
 
-Each line on stdout is an object with `event`: `plan`, `progress`, `slice`, `result` or `error`. Exit codes:
-`neuron_worker.failures.Exit`.
+Each line on stdout is an object with `event`: `plan`, `progress`, `slice`, `picture`, `model`, `graph`, `result` or
+`error`; `runtimes` prints a table. Exit codes: `neuron_worker.failures.Exit`.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from mediabroker.errors import InvalidJobError
+from neuron_worker.commands import add_commands
 from neuron_worker.document import JobDocument, load_document, parse_document
 from neuron_worker.failures import Exit, describe_failure, exit_code_of
 from neuron_worker.progress import Progress
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument("--overwrite", action="store_true", default=None)
     upscale.add_argument("--deinterlace", action="store_true", default=None)
     upscale.set_defaults(command=_upscale)
-    commands.add_parser("runtimes", help="what can run here").set_defaults(command=_runtimes)
+    add_commands(commands, _tell)
     return parser
 
 
@@ -126,14 +130,6 @@ def _upscale(options: argparse.Namespace, stop: Event) -> None:
     _work(parse_document(json.dumps({**given, **numbers, "work_dir": str(folder)})), stop)
     if options.work_dir is None:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runtimes(options: argparse.Namespace, stop: Event) -> None:
-    from neuron_worker.runtimes import survey  # noqa: PLC0415
-
-    del options, stop
-    for name, obstacle in survey().items():
-        print(f"{name:12} {obstacle or 'usable'}")  # noqa: T201
 
 
 def _tell_plan(plan: Plan) -> None:

@@ -57,6 +57,7 @@ _EXITS: Mapping[ErrorCode, Exit] = {
     ErrorCode.INPUT_CHANGED: Exit.BAD_INPUT,
     ErrorCode.MEDIA_UNSUPPORTED: Exit.BAD_INPUT,
     ErrorCode.MEDIA_CORRUPT: Exit.BAD_INPUT,
+    ErrorCode.PARTIAL: Exit.BAD_INPUT,
     ErrorCode.OUTPUT_DENIED: Exit.OUTPUT,
     ErrorCode.OUTPUT_EXISTS: Exit.OUTPUT,
     ErrorCode.OUT_OF_RESOURCES: Exit.LIMIT,

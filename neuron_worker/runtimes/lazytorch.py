@@ -5,11 +5,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from mediabroker.errors import MissingDependencyError
+
 __all__ = ["import_torch"]
 
 
 def import_torch() -> Any:
-    """The torch package. The survey of runtimes has found it installed."""
-    import torch  # noqa: PLC0415
+    """The torch package.
 
+    Raises:
+        MissingDependencyError: it is not installed, or safetensors is not.
+    """
+    try:
+        import safetensors  # noqa: F401, PLC0415
+        import torch  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError(f"`pip install 'mediabroker[torch]'` brings what is missing: {error}") from error
     return torch
