@@ -34,8 +34,6 @@ def run(arguments: Sequence[str]) -> int:
         code = app(_with_plan_in_front(arguments), prog_name="mediabroker", standalone_mode=False)
     except UsageError as error:
         return Terminal(json="--json" in arguments, debug="--debug" in arguments).fail(error)
-    except BrokenPipeError:
-        return 0  # `mediabroker list | head` has read enough
     return int(code or 0)
 
 

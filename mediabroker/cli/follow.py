@@ -48,7 +48,7 @@ def _look_on(broker: Broker, job: Job[Any], meter: Meter, timeout_s: float | Non
             meter.show(job)
             left_s = _LOOK_EVERY_S if ends_s is None else min(_LOOK_EVERY_S, ends_s - time.monotonic())
             if left_s <= 0:
-                raise TimeoutError(f"the job has not ended within {timeout_s:g} s; {_goes_on(job)}")
+                raise TimeoutError(f"not ended within {timeout_s:g} s; {_goes_on(job)}")
             try:
                 future.result(left_s)
             except FutureTimeoutError:
