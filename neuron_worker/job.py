@@ -16,6 +16,7 @@ from neuron_worker.companions import check_companions, container_of
 from neuron_worker.document import JobDocument
 from neuron_worker.encode import codec_of
 from neuron_worker.plan import Plan, Source, make_slices
+from neuron_worker.rgbframes import check_rgb
 from neuron_worker.runtimes import Card, Choice, Runtime, choose, load, load_card
 from neuron_worker.slicework import SliceFolder
 from neuron_worker.source import examine
@@ -102,6 +103,8 @@ def _key_of(document: JobDocument, card: Card, source: Source) -> str:
 def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, stop: Event) -> Plan:
     facts = examine(document.input.path, deinterlace=document.deinterlace)
     codec_of(document.encoder, facts, document.scale)
+    if card.channels > 1:
+        check_rgb(document.input.path, facts)
     frame_px = (facts.height_px, facts.width_px)
     choice = choose(card, runtime=document.runtime, deep=facts.is_deep, frame_px=frame_px)
     runtime = load(card, choice, workers=1)

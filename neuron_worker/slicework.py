@@ -20,6 +20,7 @@ from neuron_worker.document import JobDocument
 from neuron_worker.encode import SliceWriter
 from neuron_worker.frames import Canvas, FramePreparer
 from neuron_worker.plan import Plan, PlannedSlice
+from neuron_worker.rgbframes import RgbPreparer
 from neuron_worker.runtimes import Luma, Runtime
 from neuron_worker.workspace import claim, durable_rename, read_record, sha256_of, write_record
 
@@ -147,7 +148,7 @@ def _upscale(
 ) -> tuple[int, int | None]:
     """Write the slice's video to `target`; how many frames it has, and when the first is shown."""
     facts = plan.facts
-    preparer = FramePreparer(facts, document.scale)
+    preparer = (FramePreparer if runtime.channels == 1 else RgbPreparer)(facts, document.scale)
     decoded = decode_slice(document.input.path, facts, piece, deinterlace=document.deinterlace, stop=stop)
     prepared = (preparer.prepare(frame) for frame in decoded)
     depth = _IN_FLIGHT * runtime.workers
