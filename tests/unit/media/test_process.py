@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,9 @@ _SLOW = ["-f", "lavfi", "-re", "-i", "testsrc=s=64x48:d=600", "-f", "null", "-"]
 
 
 def _program(path: Path, body: str) -> Path:
-    path.write_text(f"#!{sys.executable} -I\nimport os, sys, time\n{body}\n")
+    # The shell starts Python: a first line cannot name an interpreter whose path holds a space.
+    starter = f"#!/bin/sh\n''':'\nexec {shlex.quote(sys.executable)} -I \"$0\" \"$@\"\n'''\n"
+    path.write_text(f"{starter}import os, sys, time\n{body}\n")
     path.chmod(0o755)
     return path
 
