@@ -3,7 +3,7 @@
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
 #   make test check               what CI runs
-#   make bench docs               measure; write the generated reference pages
+#   make bench bench-engine docs  measure; write the generated reference pages
 
 PYTHON ?= python3
 VIDEO ?= examples/demo/sample-480x270.mp4
@@ -14,7 +14,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo test check lint types imports dist bench docs clean
+.PHONY: help demo test check lint types imports dist bench bench-engine docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -67,6 +67,10 @@ dist: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
+
+# The engine beside its bare model and beside scripts; about four minutes. ARGS=--page writes docs/reference/benchmarks.md.
+bench-engine: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.engine $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md

@@ -1,0 +1,111 @@
+"""The engine's way, its parts one by one, and an accelerator's. Each function prepares and returns what is timed.
+
+Starting Python, importing, loading the network and planning are preparation, here as in `rivals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from threading import Event
+from typing import Any
+
+import av
+
+from benchmarks.engine.clip import RATE_FPS
+from benchmarks.engine.order import Order
+from benchmarks.engine.simulated import SimulatedAccelerator
+from neuron_worker.document import JobDocument
+from neuron_worker.frames import luma_plane
+from neuron_worker.job import Job
+from neuron_worker.pipeline import merge_slices
+from neuron_worker.runtimes import Choice, Runtime, load, load_card
+from neuron_worker.slicework import upscale_slice
+
+__all__ = ["MODEL", "PARTS", "ready_decode", "ready_encode", "ready_model", "ready_pipeline"]
+
+MODEL = "fast"
+
+Run = Callable[[], int]
+
+
+def ready_pipeline(order: Order) -> Run:
+    """The whole job: slices, one after the other, and the merge; or one slice alone."""
+    document = JobDocument(
+        input=order.clip.as_uri(),
+        output=(order.folder / "pipeline.mp4").as_uri(),
+        work_dir=order.folder / "work",
+        model=MODEL,
+        scale=order.scale,
+        runtime="onnx",
+        threads=order.threads,
+        slice_s=max(0.1, order.frames / RATE_FPS / order.slices),
+    )
+    job, runtime = Job.open(document), _runtime(order)
+    pieces = [piece for piece in job.plan.slices if order.piece in {None, piece.index}]
+
+    def run() -> int:
+        done = [
+            upscale_slice(document, job.plan, piece, runtime, job.folder, on_frame=lambda: None, stop=Event())
+            for piece in pieces
+        ]
+        if order.piece is None:
+            merge_slices(document)
+        return sum(each.frames for each in done)
+
+    return run
+
+
+def ready_model(order: Order) -> Run:
+    """The bare model: all lumas are in memory, results are dropped."""
+    runtime = _runtime(order)
+    with av.open(str(order.clip)) as container:
+        lumas = [luma_plane(frame).copy() for frame in container.decode(video=0)]
+    runtime.upscale(lumas[0])
+
+    def run() -> int:
+        with ThreadPoolExecutor(runtime.workers) as pool:
+            return sum(1 for _ in pool.map(lambda luma: runtime.upscale(luma).shape, lumas))
+
+    return run
+
+
+def ready_decode(order: Order) -> Run:
+    """Decoding alone."""
+
+    def run() -> int:
+        with av.open(str(order.clip)) as container:
+            container.streams.video[0].thread_type = "AUTO"
+            return sum(1 for _ in container.decode(video=0))
+
+    return run
+
+
+def ready_encode(order: Order) -> Run:
+    """Encoding alone, as the engine sets its encoder: here the clip is an enlarged one, and in memory."""
+    with av.open(str(order.clip)) as container:
+        frames = [frame for frame, _ in zip(container.decode(video=0), range(order.frames), strict=False)]
+
+    def run() -> int:
+        with av.open(str(order.folder / "encoded.mp4"), "w") as container:
+            height = frames[0].height
+            options = {"preset": "veryfast", "crf": "18", "threads": str(max(1, height // 180))}
+            stream: Any = container.add_stream("libx264", rate=RATE_FPS, options=options)
+            stream.width, stream.height, stream.pix_fmt = frames[0].width, height, "yuv420p"
+            for index, frame in enumerate(frames):
+                frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, RATE_FPS), 0
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return len(frames)
+
+    return run
+
+
+def _runtime(order: Order) -> Runtime:
+    if order.rate_fps:
+        return SimulatedAccelerator(order.rate_fps, order.scale)
+    return load(load_card(MODEL, order.scale), Choice("onnx", order.variant), workers=order.threads)
+
+
+PARTS = {"pipeline": ready_pipeline, "model": ready_model, "decode": ready_decode, "encode": ready_encode}
