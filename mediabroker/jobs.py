@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator, model_v
 from typing_extensions import Self, TypeVar
 
 from mediabroker.errors import InvalidJobError
-from mediabroker.models import Value
+from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, VideoResult
 
@@ -120,7 +120,7 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
     try:
         return cls.model_validate(dict(fields))
     except ValidationError as error:
-        raise InvalidJobError(_readable(error)) from error
+        raise InvalidJobError(readable(error)) from error
 
 
 def is_known_kind(kind: str) -> bool:
@@ -132,15 +132,6 @@ def result_type_of(kind: str) -> type[JobResult]:
     """The result type of a kind; the common part for a kind that this process has not defined."""
     spec = _KINDS.get(kind)
     return spec.result_type if spec else JobResult
-
-
-def _readable(error: ValidationError) -> str:
-    findings = []
-    for finding in error.errors(include_url=False):
-        where = ".".join(str(part) for part in finding["loc"])
-        got = "" if finding["type"] in ("missing", "value_error") else f" (got {finding['input']!r:.80})"
-        findings.append(f"{where + ': ' if where else ''}{finding['msg'].removeprefix('Value error, ')}{got}")
-    return "; ".join(findings)
 
 
 class SuperResolution(JobSpec[VideoResult], frozen=True):

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from mediabroker.errors import InvalidJobError
-from mediabroker.models import Value
+from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 
 __all__ = ["EncoderSettings", "JobDocument", "load_document", "parse_document"]
@@ -102,8 +102,4 @@ def parse_document(content: str) -> JobDocument:
     try:
         return JobDocument.model_validate_json(content)
     except ValidationError as error:
-        findings = [
-            f"{'.'.join(str(part) for part in each['loc']) or 'document'}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors(include_url=False)
-        ]
-        raise InvalidJobError("; ".join(findings)) from error
+        raise InvalidJobError(readable(error)) from error

@@ -68,10 +68,12 @@ def _list(
     label: Annotated[str | None, typer.Option(help="Only jobs with this name=value.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1)] = 20,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first, as their providers know them now."""
     state_wanted = state_of(state) if state else None
     wanted = next(iter(labels_of([label]).items())) if label else None
     with terminal.broker() as broker:
+        for error in broker.poll():
+            terminal.note(f"a provider cannot be asked now: {error}")
         found = list(broker.list(state=state_wanted, kind=kind, provider=provider, label=wanted, limit=limit))
         terminal.show([job_data(job) for job in found], job_table(found) if found else Text("no jobs", style="dim"))
 

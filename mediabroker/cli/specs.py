@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mediabroker.errors import InvalidJobError, MissingDependencyError
 from mediabroker.jobs import JobSpec
+from mediabroker.models import readable
 from mediabroker.spi import Provider, ProviderOptions
 from mediabroker.states import JobState
 
@@ -107,9 +108,8 @@ def _provider_options(name: str, given: Mapping[str, Any], providers: Mapping[st
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         known = ", ".join(model.model_fields)
-        raise InvalidJobError(f"options of {name}: {findings} (there are: {known})") from error
+        raise InvalidJobError(f"options of {name}: {readable(error)} (there are: {known})") from error
 
 
 def _json_or_text(value: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from mediabroker.config import data_folder
 from mediabroker.errors import ConfigurationError
 from mediabroker.media.limits import MediaLimits, ProcessLimits
-from mediabroker.models import Value
+from mediabroker.models import Value, readable
 
 __all__ = ["LocalSettings", "build_settings"]
 
@@ -47,5 +47,4 @@ def build_settings(name: str, given: Mapping[str, Any]) -> LocalSettings:
     try:
         return LocalSettings.model_validate({"root": data_folder() / "local" / name, **given})
     except ValidationError as error:
-        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigurationError(f"providers.{name}: {findings}") from error
+        raise ConfigurationError(f"providers.{name}: {readable(error, show_values=False)}") from error
