@@ -15,7 +15,7 @@ from neuron_worker.runtimes.golden import golden_tile
 from neuron_worker.training.degrade import clean_pair, compressed_pair
 from neuron_worker.training.graph import Layer, build_bytes_graph, build_deep_graph, build_int8_graph
 from neuron_worker.training.images import Bytes, crop_to_multiple, image_paths, load_rgb
-from neuron_worker.training.quantise import calibrate
+from neuron_worker.training.quantise import quantise
 from neuron_worker.training.record import TrainingRecord, sha256, write_card
 from neuron_worker.training.session import LumaModel
 
@@ -60,10 +60,10 @@ def export(weights: Path, images: Path, out: Path) -> dict[str, Any]:
     if record is None:
         raise FileNotFoundError(f"no training record beside {weights}")
     layers = load_layers(weights)
-    steps = calibrate(layers, record.scale, calibration_pictures(images, record.scale))
+    int8 = quantise(layers, record.scale, calibration_pictures(images, record.scale))
     graphs = {
         ".onnx": build_bytes_graph(layers, record.scale),
-        "-int8.onnx": build_int8_graph(layers, record.scale, steps),
+        "-int8.onnx": build_int8_graph(int8.layers, record.scale, int8.steps),
         "-deep.onnx": build_deep_graph(layers, record.scale),
     }
     contents = {suffix: model.SerializeToString(deterministic=True) for suffix, model in graphs.items()}

@@ -20,10 +20,23 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["INPUT", "OUTPUT", "Layer", "build_bytes_graph", "build_deep_graph", "build_int8_graph", "hidden_name"]
+__all__ = [
+    "BLOCKS",
+    "INPUT",
+    "OUTPUT",
+    "Int8Layer",
+    "Layer",
+    "build_bytes_graph",
+    "build_deep_graph",
+    "build_int8_graph",
+    "for_bytes",
+    "hidden_name",
+]
 
 INPUT = "luma"
 OUTPUT = "upscaled"
+BLOCKS = "blocks"
+"""The tensor that enters the first convolution."""
 
 _OPSET = 17
 _IR_VERSION = 8
@@ -44,6 +57,15 @@ class Layer:
     bias: Array
 
 
+@dataclass(frozen=True)
+class Int8Layer:
+    """Weight ``(out, in, 3, 3)`` int8 in units of ``steps`` ``(out,)``, and the float bias, for luma in 0..255."""
+
+    weight: NDArray[np.int8]
+    steps: Array
+    bias: Array
+
+
 def hidden_name(index: int) -> str:
     """The tensor that leaves hidden layer ``index`` of a floating-point graph."""
     return f"hidden{index}"
@@ -54,7 +76,7 @@ def build_bytes_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
     graph = _Graph(scale)
     samples = graph.add("Cast", [INPUT], "samples", to=TensorProto.FLOAT)
     blocks = graph.blocks(samples)
-    prediction = graph.float_layers(blocks, _for_bytes(layers))
+    prediction = graph.float_layers(blocks, for_bytes(layers))
     enlarged = graph.place(prediction, blocks)
     graph.quantise(enlarged, OUTPUT, 1.0, 0)
     return graph.model(TensorProto.UINT8)
@@ -68,13 +90,13 @@ def build_deep_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
     return graph.model(TensorProto.FLOAT)
 
 
-def build_int8_graph(layers: Sequence[Layer], scale: int, steps: Sequence[float]) -> onnx.ModelProto:
+def build_int8_graph(layers: Sequence[Int8Layer], scale: int, steps: Sequence[float]) -> onnx.ModelProto:
     """The bytes graph in QDQ int8; ``steps[i]`` is the quantisation step of hidden layer ``i``'s output."""
     graph = _Graph(scale)
     samples = graph.add("Cast", [INPUT], "samples", to=TensorProto.FLOAT)
     blocks = graph.fake_quantise(graph.blocks(samples), "blocks8", 1.0, 0)
     hidden, step = blocks, 1.0
-    *inner, last = _for_bytes(layers)
+    *inner, last = layers
     for index, (layer, next_step) in enumerate(zip(inner, steps, strict=True)):
         # No ReLU: an unsigned type with zero point 0 cuts negative values off by itself.
         convolved = graph.int8_convolution(hidden, layer, f"layer{index}", step)
@@ -85,7 +107,8 @@ def build_int8_graph(layers: Sequence[Layer], scale: int, steps: Sequence[float]
     return graph.model(TensorProto.UINT8)
 
 
-def _for_bytes(layers: Sequence[Layer]) -> list[Layer]:
+def for_bytes(layers: Sequence[Layer]) -> list[Layer]:
+    """The same layers for samples of 0..255: the scaling goes into the first weights and the last layer."""
     first, *inner, last = layers
     scaled_last = Layer(last.weight * 255, last.bias * 255)
     return [Layer((first.weight / 255).astype(np.float32), first.bias), *inner, scaled_last]
@@ -108,7 +131,7 @@ class _Graph:
         return name
 
     def blocks(self, samples: str) -> str:
-        return self.add("SpaceToDepth", [samples], "blocks", blocksize=_BLOCK_PX)
+        return self.add("SpaceToDepth", [samples], BLOCKS, blocksize=_BLOCK_PX)
 
     def float_layers(self, blocks: str, layers: Sequence[Layer]) -> str:
         hidden = blocks
@@ -120,15 +143,12 @@ class _Graph:
                 hidden = self.add("Relu", [hidden], hidden_name(index))
         return hidden
 
-    def int8_convolution(self, hidden: str, layer: Layer, name: str, input_step: float) -> str:
-        largest = np.abs(layer.weight).max(axis=(1, 2, 3))
-        steps = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
-        weight = np.rint(layer.weight / steps[:, None, None, None]).astype(np.int8)
-        bias_steps = (steps * input_step).astype(np.float32)
+    def int8_convolution(self, hidden: str, layer: Int8Layer, name: str, input_step: float) -> str:
+        bias_steps = (layer.steps * input_step).astype(np.float32)
         bias = np.rint(layer.bias / bias_steps).astype(np.int32)
         inputs = [
             hidden,
-            self._stored(f"{name}.weight", weight, steps),
+            self._stored(f"{name}.weight", layer.weight, layer.steps),
             self._stored(f"{name}.bias", bias, bias_steps),
         ]
         return self._convolution(inputs, name)

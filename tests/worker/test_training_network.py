@@ -12,14 +12,16 @@ from neuron_worker.runtimes.golden import golden_tile  # noqa: E402
 from neuron_worker.training.graph import (  # noqa: E402
     INPUT,
     OUTPUT,
+    Int8Layer,
     Layer,
     build_bytes_graph,
     build_deep_graph,
     build_int8_graph,
+    for_bytes,
 )
 from neuron_worker.training.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network, grow  # noqa: E402
 from neuron_worker.training.optimiser import Muon, orthogonal  # noqa: E402
-from neuron_worker.training.quantise import calibrate  # noqa: E402
+from neuron_worker.training.quantise import quantise  # noqa: E402
 from neuron_worker.training.session import LumaModel, _session  # noqa: E402
 
 SMALL = Architecture(features=8, body_layers=2)
@@ -71,7 +73,8 @@ def test_int8_graph_stays_close_to_the_exact_one() -> None:
     layers = layers_of(lively(SMALL, 2))
     tile = golden_tile(64, 96)[0, 0]
     exact = LumaModel(build_bytes_graph(layers, 2))(tile).astype(float)
-    int8 = LumaModel(build_int8_graph(layers, 2, calibrate(layers, 2, [tile])))(tile)
+    quantised = quantise(layers, 2, [tile])
+    int8 = LumaModel(build_int8_graph(quantised.layers, 2, quantised.steps))(tile)
     assert np.abs(exact - int8).mean() < 1.5
 
 
@@ -130,3 +133,19 @@ def test_muon_fits_a_linear_map_and_its_offset() -> None:
         optimiser.step(0.05 * (1 - step / 120))
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.02 * losses[0]
+
+
+def test_rounding_with_feedback_beats_plain_rounding() -> None:
+    layers = layers_of(lively(SMALL, 2, seed=4))
+    tile = golden_tile(64, 96)[0, 0]
+    exact = LumaModel(build_bytes_graph(layers, 2))(tile).astype(float)
+    quantised = quantise(layers, 2, [tile])
+    plain = [
+        Int8Layer(np.rint(layer.weight / ours.steps[:, None, None, None]).astype(np.int8), ours.steps, ours.bias)
+        for layer, ours in zip(for_bytes(layers), quantised.layers, strict=True)
+    ]
+    errors = [
+        np.square(LumaModel(build_int8_graph(each, 2, quantised.steps))(tile) - exact).mean()
+        for each in (quantised.layers, plain)
+    ]
+    assert errors[0] < errors[1]
