@@ -3,11 +3,14 @@ one version to the next."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mediabroker.errors import MissingDependencyError
 
-__all__ = ["import_torch"]
+__all__ = ["import_torch", "torchscript"]
 
 
 def import_torch() -> Any:
@@ -22,3 +25,11 @@ def import_torch() -> Any:
     except ImportError as error:
         raise MissingDependencyError(f"`pip install 'mediabroker[torch]'` brings what is missing: {error}") from error
     return torch
+
+
+@contextmanager
+def torchscript() -> Iterator[Any]:
+    """`torch.jit`, without the advice of newer versions to use something that no accelerator here takes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        yield import_torch().jit

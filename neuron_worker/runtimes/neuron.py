@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mediabroker.errors import ConfigurationError
 from neuron_worker.runtimes.compiled import CompiledEngine
 from neuron_worker.runtimes.engine import Engine
-from neuron_worker.runtimes.lazytorch import import_torch
+from neuron_worker.runtimes.lazytorch import import_torch, torchscript
 from neuron_worker.runtimes.toolchain import Graph, Toolchain
 
 __all__ = ["INF1", "INF2", "TorchNeuron", "TorchNeuronX", "core_count"]
@@ -67,8 +67,9 @@ class TorchNeuron:
 
     def trace(self, network: Any, example: Any) -> bytes:
         try:
-            # No part may silently stay on the processor: what cannot be compiled is an error.
-            traced = _torch_neuron().trace(network, example, fallback=False, compiler_timeout=_COMPILE_LIMIT_S)
+            with torchscript():
+                # No part may silently stay on the processor: what cannot be compiled is an error.
+                traced = _torch_neuron().trace(network, example, fallback=False, compiler_timeout=_COMPILE_LIMIT_S)
         except AttributeError as error:
             raise ConfigurationError(f"neuron-cc does not know an operator of the network: {error}") from error
         except subprocess.TimeoutExpired as error:
@@ -105,7 +106,8 @@ class TorchNeuronX:
 
     def trace(self, network: Any, example: Any) -> bytes:
         try:
-            traced = _torch_neuronx().trace(network, example)
+            with torchscript():
+                traced = _torch_neuronx().trace(network, example)
         except (RuntimeError, subprocess.SubprocessError) as error:
             raise ConfigurationError(f"neuronx-cc refuses the network: {error}") from error
         return _saved(traced)
@@ -154,18 +156,17 @@ def _torch_neuronx() -> Any:
 
 
 def _saved(traced: Any) -> bytes:
-    torch = import_torch()
-
     content = io.BytesIO()
-    torch.jit.save(traced, content)
+    with torchscript() as jit:
+        jit.save(traced, content)
     return content.getvalue()
 
 
 def _loaded(content: bytes) -> Graph:
     torch = import_torch()
-
     try:
-        module = torch.jit.load(io.BytesIO(content))
+        with torchscript() as jit:
+            module = jit.load(io.BytesIO(content))
     except RuntimeError as error:
         raise ConfigurationError(f"the device does not take the graph: {error}") from error
 

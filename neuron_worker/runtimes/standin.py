@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mediabroker.errors import ConfigurationError
 from neuron_worker.runtimes.compiled import CompiledEngine
 from neuron_worker.runtimes.engine import Engine
-from neuron_worker.runtimes.lazytorch import import_torch
+from neuron_worker.runtimes.lazytorch import import_torch, torchscript
 from neuron_worker.runtimes.toolchain import Graph, Toolchain
 
 __all__ = ["DOCUMENTED_OPERATORS", "ENGINE", "StandIn", "undocumented_operators"]
@@ -62,20 +62,19 @@ class StandIn:
         return usable_cores()
 
     def trace(self, network: Any, example: Any) -> bytes:
-        torch = import_torch()
-
-        traced = torch.jit.trace(network, example)
-        if missing := undocumented_operators(traced):
-            raise ConfigurationError(f"torch-neuron's documentation lists no {', '.join(missing)}")
         content = io.BytesIO()
-        torch.jit.save(traced, content, _extra_files={_SHAPE: json.dumps(list(example.shape))})
+        with torchscript() as jit:
+            traced = jit.trace(network, example)
+            if missing := undocumented_operators(traced):
+                raise ConfigurationError(f"torch-neuron's documentation lists no {', '.join(missing)}")
+            jit.save(traced, content, _extra_files={_SHAPE: json.dumps(list(example.shape))})
         return content.getvalue()
 
     def load(self, content: bytes) -> Graph:
         torch = import_torch()
-
         held = {_SHAPE: ""}
-        module = torch.jit.load(io.BytesIO(content), map_location="cpu", _extra_files=held)
+        with torchscript() as jit:
+            module = jit.load(io.BytesIO(content), map_location="cpu", _extra_files=held)
         shape = tuple(json.loads(held[_SHAPE]))
         torch.set_num_threads(1)  # each copy plays one core
 
