@@ -47,13 +47,14 @@ from mediabroker.jobs import (
     Transcode,
     VideoEncoder,
 )
+from mediabroker.messages import InboundMessage
 from mediabroker.refs import JobRef, MediaURI
 from mediabroker.results import ImagesResult, Item, JobResult, MediaInfoResult, Output, VideoResult
 from mediabroker.spi import CancelOutcome, ProviderOptions
 from mediabroker.states import JobState
 
 if TYPE_CHECKING:
-    from mediabroker.broker import AsyncBroker, AsyncJob, Attempt, Broker, Job, Plan
+    from mediabroker.broker import AsyncBroker, AsyncJob, Attempt, Broker, EventStream, Ingested, Job, Plan
 
 __all__ = [
     "AsyncBroker",
@@ -64,8 +65,11 @@ __all__ = [
     "CancelOutcome",
     "ConfigurationError",
     "ErrorCode",
+    "EventStream",
     "IdempotencyConflictError",
     "ImagesResult",
+    "InboundMessage",
+    "Ingested",
     "InvalidJobError",
     "Item",
     "Job",
@@ -108,7 +112,7 @@ __all__ = [
     "VideoResult",
 ]
 
-_FROM_BROKER = {"AsyncBroker", "AsyncJob", "Attempt", "Broker", "Job", "Plan"}
+_FROM_BROKER = {"AsyncBroker", "AsyncJob", "Attempt", "Broker", "EventStream", "Ingested", "Job", "Plan"}
 
 
 def __getattr__(name: str) -> Any:

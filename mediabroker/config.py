@@ -6,6 +6,12 @@
     type = "local"                                        # default: the same as the name
     max_parallel = 2
 
+    [stores.s3]                                           # of every s3:// object; what the vendor's package understands
+    region = "eu-central-1"
+
+    [sources.sqs]                                         # of every sqs:// queue
+    region = "eu-central-1"
+
 Environment variables win over the file: `MEDIABROKER_STORE`, `MEDIABROKER_PROVIDERS__LOCAL__MAX_PARALLEL=2`.
 The file is the one given, else `$MEDIABROKER_CONFIG`, else `./mediabroker.toml`, else the user's configuration folder;
 none is needed.
@@ -24,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediabroker.errors import ConfigurationError
+from mediabroker.models import readable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -66,8 +73,16 @@ class BrokerSettings(BaseSettings):
 
     store: str = Field(default_factory=_default_store)
     providers: dict[str, ProviderSettings] = {"local": ProviderSettings(type="local")}
+    stores: dict[str, dict[str, Any]] = {}
+    """By URI scheme, what the object store's package understands."""
+    sources: dict[str, dict[str, Any]] = {}
+    """By URL scheme, what the message source's package understands."""
+    quarantine_after: int = Field(default=5, ge=1)
+    """How often a message that nobody can use is received before it is taken off its queue; a copy is kept here."""
+    reconcile_s: float = Field(default=60.0, gt=0)
+    """How often a process that consumes events asks for all live jobs, whatever the queues say or do not say."""
     lease_s: float = Field(default=30.0, gt=0)
-    """How long a process that stops answering keeps an attempt to itself."""
+    """How long a process that stops answering keeps an attempt, or an event, to itself."""
     busy_timeout_s: float = Field(default=10.0, gt=0)
     """How long a writer waits for another process's write lock before `StoreBusyError`."""
     key_retention_days: float = Field(default=30.0, ge=1)
@@ -109,8 +124,7 @@ def load_settings(path: Path | str | None = None) -> BrokerSettings:
     try:
         return BrokerSettings(**(tomllib.loads(found.read_text(encoding="utf-8")) if found else {}))
     except ValidationError as error:
-        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigurationError(f"{found or 'environment'}: {findings}") from error
+        raise ConfigurationError(f"{found or 'environment'}: {readable(error, show_values=False)}") from error
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
         raise ConfigurationError(f"{found}: {error}") from error
 

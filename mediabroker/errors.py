@@ -7,6 +7,7 @@
         UnsupportedError                        nobody in play can express it; nothing was sent
       IdempotencyConflictError (ValueError)     the key is taken by another request
       JobNotFoundError (LookupError)
+      MessageNotFoundError (LookupError)        nothing of that id is quarantined
       JobFailedError                            carries the job's `JobError` and its result so far
       MediaError (ValueError)                   a file cannot be read, processed or written; carries a `JobError`
       StoreError
@@ -38,6 +39,7 @@ __all__ = [
     "JobNotFoundError",
     "MediaBrokerError",
     "MediaError",
+    "MessageNotFoundError",
     "MissingDependencyError",
     "ProviderError",
     "StoreBusyError",
@@ -186,6 +188,10 @@ class IdempotencyConflictError(MediaBrokerError, ValueError):
 
 class JobNotFoundError(MediaBrokerError, LookupError):
     """Neither the store nor the provider knows the job."""
+
+
+class MessageNotFoundError(MediaBrokerError, LookupError):
+    """Nothing of that id is in the quarantine."""
 
 
 class JobFailedError(MediaBrokerError):

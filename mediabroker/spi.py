@@ -12,17 +12,18 @@ and printed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pydantic import JsonValue, SerializeAsAny
 
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.flows import Call, Effect, Flow, Reply, Transport, ask, drive
 from mediabroker.jobs import JobSpec
+from mediabroker.messages import EventSource, InboundMessage
 from mediabroker.models import Value
+from mediabroker.objects import ObjectStat, ObjectStore
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.results import Frames, JobResult
 from mediabroker.states import JobState, fold_states
@@ -32,12 +33,15 @@ __all__ = [
     "CancelOutcome",
     "Capabilities",
     "Effect",
+    "EventSource",
     "Flow",
+    "InboundMessage",
     "Member",
     "MemberStatus",
     "ObjectStat",
     "ObjectStore",
     "Observation",
+    "Origin",
     "Provider",
     "ProviderOptions",
     "Reply",
@@ -95,6 +99,20 @@ class Capabilities(Value, frozen=True):
     """Documented limits for people: name and text."""
 
 
+class Origin(Value, frozen=True):
+    """What travels with a vendor's job in tags, environment or user data, so that any host can take the job over.
+
+    The token proves the rest: it is derived from the job id and the attempt's number.
+    """
+
+    job_id: str
+    kind: str
+    token: str
+    attempt: int = 1
+    output: MediaURI | None = None
+    user_data: JsonValue = None
+
+
 class SubmitContext(Value, frozen=True):
     """What the broker adds to a spec: identity, the staged input, and where to write."""
 
@@ -108,6 +126,17 @@ class SubmitContext(Value, frozen=True):
     def token_of(self, step: str) -> str:
         """The token of one `create` inside the attempt."""
         return f"{self.token}-{step}"
+
+    def origin(self, spec: JobSpec[Any]) -> Origin:
+        """What to send along with each vendor job, where the vendor keeps such things."""
+        return Origin(
+            job_id=self.job_id,
+            kind=spec.kind,
+            token=self.token,
+            attempt=self.attempt,
+            output=self.output,
+            user_data=spec.user_data,
+        )
 
 
 class Member(Value, frozen=True):
@@ -143,6 +172,8 @@ class Observation(Value, frozen=True):
     result: SerializeAsAny[JobResult] | None = None
     not_found: bool = False
     token: str | None = None
+    """Of a callback: the attempt's token, where the message bears it. It finds the job before its ids are stored."""
+    origin: Origin | None = None
     raw: JsonValue = None
 
 
@@ -161,30 +192,6 @@ class MemberStatus(Value, frozen=True):
     @property
     def required(self) -> bool:
         return self.member.required
-
-
-@dataclass(frozen=True)
-class ObjectStat:
-    """One stored object, looked at. `version` changes when the bytes do (an ETag, or device, inode, size and time)."""
-
-    size_bytes: int
-    version: str
-
-
-class ObjectStore(Protocol):
-    """Objects of one URI scheme. Names are never half-written: an object appears whole or not at all."""
-
-    def stat(self, uri: MediaURI) -> ObjectStat | None:
-        """The object, or None where there is none."""
-        ...
-
-    def read(self, uri: MediaURI, *, start: int = 0) -> Iterator[bytes]:
-        """The object's bytes from `start` on, in chunks of at most a few MiB."""
-        ...
-
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
-        """Store the chunks as one object; `MediaError(OUTPUT_EXISTS)` when it is there and `overwrite` is not set."""
-        ...
 
 
 class Provider(ABC):
@@ -253,8 +260,20 @@ class Provider(ABC):
         return fold_members(members)
 
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:  # noqa: ARG002  a hook
-        """What a callback says; pure. None: not one of ours."""
+        """What a callback says; pure. None: not one of this instance's, by service, account or region.
+
+        `message` is what the vendor's service wrote, without the envelopes of the queues it passed through. No word
+        of it becomes a state: it tells the broker which jobs to ask for.
+        """
         return None
+
+    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
+        """All vendor jobs of an attempt that another host has submitted, from one callback; none: cannot tell yet.
+
+        The default suits providers that start one vendor job per attempt.
+        """
+        yield from ()
+        return [Member(role="job", native_id=seen.native_id, output=origin.output)]
 
     @abstractmethod
     def classify(self, failure: ProviderError) -> JobError:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError
 from mediabroker.jobs import JobSpec
@@ -25,6 +25,7 @@ from mediabroker.spi import (
     Flow,
     Member,
     Observation,
+    Origin,
     Provider,
     ProviderOptions,
     Reply,
@@ -113,6 +114,23 @@ class Ledger:
         return {"jobId": native_id}
 
 
+class Notice(BaseModel):
+    """What the vendor writes into a queue when a job of its changes."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    word: str
+    origin: Origin | None = None
+
+
+def notice(ledger: Ledger, native_id: str, word: str = "") -> bytes:
+    """The message about a job as it is now, or as `word` claims it to be."""
+    job = next(each for each in ledger.accepted() if each["id"] == native_id)
+    said = word or ledger.words()[native_id]["word"]
+    return json.dumps({"from": "ledger", "id": native_id, "word": said, "origin": job["origin"]}).encode()
+
+
 class LedgerTransport:
     """Performs calls on the ledger of one folder."""
 
@@ -187,12 +205,28 @@ class LedgerProvider(Provider):
                 "after": list(after),
                 "output": str(ctx.output),
                 "queue": self.options.queue,
+                "origin": ctx.origin(spec).model_dump(mode="json"),
             },
             effect="create",
             step=step,
             read=lambda reply: str(reply["jobId"]),
             stand_in={"jobId": f"<{step}.jobId>"},
         )
+
+    def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
+        if message.get("from") != "ledger":
+            return None
+        said = Notice.model_validate(message)
+        token = said.origin.token if said.origin else None
+        return [Observation(native_id=said.id, state=WORDS.get(said.word), token=token, origin=said.origin)]
+
+    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
+        names = [f"{origin.token}-{step}" for step in self.options.steps]
+        found = []
+        for step, name in zip(self.options.steps, names, strict=True):
+            reply: Any = yield Call("ledger", "ListJobs", {"name": name})
+            found += [Member(role=step, native_id=each["jobId"], output=origin.output) for each in reply["jobs"]]
+        return found if len(found) == len(names) else []
 
     def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
         reply = yield Call("ledger", "ListJobs", {"name": call.params["name"]})

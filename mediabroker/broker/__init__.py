@@ -3,13 +3,30 @@
 route    choose the provider                          submit   commit the intent, drive the flow to its end
 drive    run a flow over the call journal             poll     one pass over live jobs, batched
 merge    observations -> members -> attempt -> job    deliver  look at the outputs, end the job
+ingest   messages -> hints, adoptions, quarantine     feed     queues and threads behind a stream of events
+stream   events one by one, acknowledged              handlers `on` and `serve`; trigger: the same in Lambda
 watch    one thread that asks for all who wait        tell     changes of state, each with its event
 """
 
 from mediabroker.broker.aio import AsyncBroker, AsyncJob
+from mediabroker.broker.aio_events import AsyncEventStream
 from mediabroker.broker.broker import Broker
+from mediabroker.broker.ingest import Ingested
 from mediabroker.broker.job import Attempt, Job
 from mediabroker.broker.plan import Plan, PlannedCall
 from mediabroker.broker.route import Rejection
+from mediabroker.broker.stream import EventStream
 
-__all__ = ["AsyncBroker", "AsyncJob", "Attempt", "Broker", "Job", "Plan", "PlannedCall", "Rejection"]
+__all__ = [
+    "AsyncBroker",
+    "AsyncEventStream",
+    "AsyncJob",
+    "Attempt",
+    "Broker",
+    "EventStream",
+    "Ingested",
+    "Job",
+    "Plan",
+    "PlannedCall",
+    "Rejection",
+]

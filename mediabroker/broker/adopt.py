@@ -1,16 +1,29 @@
-"""Takes a job over by its reference alone: another host submitted it, or the store that knew it is gone."""
+"""Takes a job over: by its reference, or by a callback that bears its token. Another host submitted it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from mediabroker.broker.core import Core, token_for
 from mediabroker.broker.tell import move
 from mediabroker.errors import ConfigurationError, JobNotFoundError
 from mediabroker.refs import JobRef
-from mediabroker.spi import Member, Provider
+from mediabroker.spi import Member, Observation, Origin, Provider
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
 
-__all__ = ["adopt"]
+__all__ = ["Adoption", "adopt", "recover", "store_adopted"]
+
+
+class Adoption(NamedTuple):
+    """A job that its provider has confirmed and this store may not know yet."""
+
+    provider: str
+    origin: Origin
+    members: tuple[Member, ...]
 
 
 def adopt(core: Core, ref: JobRef) -> None:
@@ -23,29 +36,53 @@ def adopt(core: Core, ref: JobRef) -> None:
     provider = core.fleet.named(ref.provider)
     _check_same_account(provider, ref)
     members = [Member(role=each.role, native_id=each.native_id) for each in ref.members]
-    seen = core.converse(provider.name, provider.query(members)) if members else []
-    if all(observation.not_found for observation in seen):
+    if not _are_known(core, provider, members):
         raise JobNotFoundError(f"{ref.provider} knows no job {ref}")
-    now = core.clock.now()
+    origin = Origin(job_id=ref.job_id, kind=ref.kind, token=token_for(ref.job_id, 1))
     with core.store.write() as tx:
-        if jobs.by_id(tx, ref.job_id) is not None:
-            return
-        jobs.insert_job(tx, ref.job_id, kind=ref.kind, spec=None, now=now)
-        attempts.insert_attempt(
-            tx,
-            ref.job_id,
-            1,
-            token=token_for(ref.job_id, 1),
-            provider=provider.name,
-            account=provider.account,
-            region=provider.region,
-            flow_version=provider.capabilities().flow_version,
-            started_at=now,
-        )
-        attempt, job = attempts.latest(tx, ref.job_id), jobs.by_id(tx, ref.job_id)
-        assert job is not None
-        attempts.insert_members(tx, attempt, members)
-        move(tx, core, job, attempt, JobState.QUEUED)
+        store_adopted(tx, core, Adoption(provider.name, origin, tuple(members)))
+
+
+def recover(core: Core, provider: Provider, seen: Observation) -> Adoption | None:
+    """The job that a callback comes from, asked of the provider; None when it is not ours, or cannot be told yet.
+
+    Raises:
+        ProviderError: the provider cannot be asked.
+    """
+    origin = seen.origin
+    if origin is None or origin.token != token_for(origin.job_id, origin.attempt):
+        return None
+    members = core.converse(provider.name, provider.recover(origin, seen))
+    return Adoption(provider.name, origin, tuple(members)) if _are_known(core, provider, members) else None
+
+
+def store_adopted(tx: Connection, core: Core, adoption: Adoption) -> None:
+    """Make the job's rows, unless they are there."""
+    provider, origin = core.fleet.named(adoption.provider), adoption.origin
+    if jobs.by_id(tx, origin.job_id) is not None:
+        return
+    now = core.clock.now()
+    jobs.insert_job(tx, origin.job_id, kind=origin.kind, spec=None, origin=origin, now=now)
+    attempts.insert_attempt(
+        tx,
+        origin.job_id,
+        origin.attempt,
+        token=origin.token,
+        provider=provider.name,
+        account=provider.account,
+        region=provider.region,
+        flow_version=provider.capabilities().flow_version,
+        started_at=now,
+    )
+    attempt, job = attempts.latest(tx, origin.job_id), jobs.by_id(tx, origin.job_id)
+    assert job is not None
+    attempts.insert_members(tx, attempt, adoption.members)
+    move(tx, core, job, attempt, JobState.QUEUED)
+
+
+def _are_known(core: Core, provider: Provider, members: Sequence[Member]) -> bool:
+    seen = core.converse(provider.name, provider.query(members)) if members else []
+    return any(not observation.not_found for observation in seen)
 
 
 def _check_same_account(provider: Provider, ref: JobRef) -> None:

@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 from typing_extensions import ParamSpec, Self, TypeVar
 
+from mediabroker.broker.aio_events import AsyncEventStream, on_loop
 from mediabroker.broker.broker import Broker, ReturnWhen
+from mediabroker.broker.ingest import Ingested
 from mediabroker.broker.job import Job, JobView
 from mediabroker.broker.plan import Plan
 from mediabroker.broker.prune import PruneReport
+from mediabroker.broker.trigger import TriggerHandler
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings, load_settings
 from mediabroker.errors import JobFailedError
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
+from mediabroker.messages import EventSource, InboundMessage
 from mediabroker.refs import JobRef
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
 from mediabroker.states import JobState
+from mediabroker.store.quarantine import Quarantined
 
 __all__ = ["AsyncBroker", "AsyncJob", "AsyncWaited"]
 
@@ -36,6 +43,7 @@ _THREADS = 8
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R", bound=JobResult)
+H = TypeVar("H", bound=Callable[..., object])
 R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
 
 
@@ -108,6 +116,7 @@ class AsyncBroker:
     ) -> None:
         self._broker = Broker(settings, providers=providers, clock=clock)
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="mediabroker-async")
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
@@ -204,6 +213,54 @@ class AsyncBroker:
 
     async def prune(self, older_than: timedelta) -> PruneReport:
         return await self.in_thread(self._broker.prune, older_than)
+
+    async def ingest(self, message: InboundMessage) -> Ingested:
+        return await self.in_thread(self._broker.ingest, message)
+
+    def events(
+        self, *sources: str | EventSource, consumer: str = "default", idle_timeout: float | None = None
+    ) -> AsyncEventStream:
+        return AsyncEventStream(
+            self.in_thread, self._broker.events(*sources, consumer=consumer, idle_timeout=idle_timeout)
+        )
+
+    def on(self, *types: type[JobEvent], kind: str | None = None) -> Callable[[H], H]:
+        """As `Broker.on`; coroutine functions run on the loop that awaits `serve`, others in its threads."""
+
+        def register(handler: H) -> H:
+            asynchronous = inspect.iscoroutinefunction(handler)
+            self._broker.on(*types, kind=kind)(on_loop(handler, lambda: self._loop) if asynchronous else handler)
+            return handler
+
+        return register
+
+    async def serve(
+        self, *sources: str | EventSource, consumer: str = "default", threads: int = 4, stop: Event | None = None
+    ) -> None:
+        """As `Broker.serve`, until `stop` is set or the task is cancelled; signals are the application's own."""
+        self._loop = asyncio.get_running_loop()
+        asked = stop or Event()
+        serving = asyncio.ensure_future(
+            self.in_thread(self._broker.serve, *sources, consumer=consumer, threads=threads, stop=asked)
+        )
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            asked.set()
+            await serving
+            raise
+
+    def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
+        return self._broker.lambda_handler(consumer=consumer)
+
+    async def quarantined(self, *, limit: int | None = None) -> Sequence[Quarantined]:
+        return await self.in_thread(self._broker.quarantined, limit=limit)
+
+    async def replay(self, quarantine_id: str) -> Ingested:
+        return await self.in_thread(self._broker.replay, quarantine_id)
+
+    async def forget_consumer(self, consumer: str) -> bool:
+        return await self.in_thread(self._broker.forget_consumer, consumer)
 
     async def in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking method in the pool, with the caller's context variables."""

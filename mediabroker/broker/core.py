@@ -18,6 +18,7 @@ from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
 from mediabroker.registry import create_provider
 from mediabroker.spi import Call, Flow, Provider, Reply, Transport, drive
+from mediabroker.storage import Stores
 from mediabroker.store import Store
 
 __all__ = ["Core", "Fleet", "new_job_id", "token_for"]
@@ -79,6 +80,7 @@ class Core:
 
     store: Store
     fleet: Fleet
+    stores: Stores
     clock: Clock
     settings: BrokerSettings
     owner: str = field(default_factory=lambda: secrets.token_hex(8))

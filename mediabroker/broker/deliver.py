@@ -8,7 +8,6 @@ from mediabroker.errors import ErrorCode, JobError, UnsupportedError
 from mediabroker.jobs import result_type_of
 from mediabroker.results import JobResult, Output
 from mediabroker.states import JobState
-from mediabroker.storage import store_for
 from mediabroker.store import attempts, jobs
 from mediabroker.store.records import AttemptRecord, JobRecord
 
@@ -27,7 +26,7 @@ def deliver(core: Core, job_id: str) -> None:
     if attempt is None:
         return
     try:
-        result, missing = _inspect(job, attempt)
+        result, missing = _inspect(core, job, attempt)
     except UnsupportedError as error:
         _hold(core, job, attempt, str(error))
         return
@@ -40,13 +39,13 @@ def deliver(core: Core, job_id: str) -> None:
             end(tx, core, job, attempt, JobState.FAILED, error=missing, result=result)
 
 
-def _inspect(job: JobRecord, attempt: AttemptRecord) -> tuple[JobResult, JobError | None]:
+def _inspect(core: Core, job: JobRecord, attempt: AttemptRecord) -> tuple[JobResult, JobError | None]:
     """The result with what was really found, and an error that names the first output that is not as announced."""
     result = result_type_of(job.kind).model_validate(attempt.result or {})
     announced = result.outputs or _asked_for(job)
     found, missing = [], None
     for output in announced:
-        stat = store_for(output.uri).stat(output.uri)
+        stat = core.stores.of(output.uri).stat(output.uri)
         if stat is not None and stat.size_bytes > 0 and output.size_bytes in (None, stat.size_bytes):
             found.append(output.model_copy(update={"size_bytes": stat.size_bytes}))
         elif missing is None:

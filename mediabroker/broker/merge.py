@@ -56,11 +56,11 @@ def _absorb(tx: Connection, core: Core, member: MemberRecord, observation: Obser
         if state.is_terminal and state is not member.status.state:
             # The vendor contradicts itself: the first evidenced end stays.
             _log.warning("conflicting ends", extra={"native_id": observation.native_id, "state": state.value})
-            events.record_observation(tx, member, observation, "conflict", core.clock.now())
+            events.record_observation(tx, (member.job_id, member.attempt), observation, "conflict", core.clock.now())
     elif observation.state is None or key == member.key:
         attempts.update_member(tx, member, not_found_at=None, **_detail(member, observation))
     elif key > member.key:
-        events.record_observation(tx, member, observation, "applied", core.clock.now())
+        events.record_observation(tx, (member.job_id, member.attempt), observation, "applied", core.clock.now())
         attempts.update_member(
             tx,
             member,

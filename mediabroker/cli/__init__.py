@@ -8,7 +8,7 @@ Exit codes:
     1    the job failed or was cancelled, or a file could not be read or written
     2    the request is wrong: arguments, job description, unsupported option, idempotency conflict
     3    configuration: a setting is wrong, or an optional package is missing
-    4    no such job
+    4    no such job or message
     5    a provider refused the request or could not be reached
     6    the job store cannot be opened, or is busy
     7    the time to wait was over; the job goes on

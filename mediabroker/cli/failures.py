@@ -14,6 +14,7 @@ from mediabroker.errors import (
     JobFailedError,
     JobNotFoundError,
     MediaError,
+    MessageNotFoundError,
     ProviderError,
     StoreError,
 )
@@ -39,6 +40,7 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (IdempotencyConflictError, 2),
     (ConfigurationError, 3),
     (JobNotFoundError, 4),
+    (MessageNotFoundError, 4),
     (ProviderError, 5),
     (StoreError, 6),
     (TimeoutError, 7),

@@ -1,35 +1,71 @@
-"""Objects by URI, whatever holds them: `store_for(uri)` resolves the scheme, `copy(a, b)` works between any two."""
+"""Objects by URI, whatever holds them: `Stores.of(uri)` resolves the scheme, `Stores.copy(a, b)` works between any two.
+
+`file://` is built in; other schemes come from the entry-point group `mediabroker.stores`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
+from typing import Any
 
-from mediabroker.errors import UnsupportedError
+from mediabroker.errors import ConfigurationError, MissingDependencyError, UnsupportedError
+from mediabroker.objects import ObjectStat, ObjectStore
+from mediabroker.plugins import load_plugin
 from mediabroker.refs import MediaURI
-from mediabroker.spi import ObjectStat, ObjectStore
 from mediabroker.storage.file import FileStore
 
-__all__ = ["copy", "store_for"]
+__all__ = ["STORE_GROUP", "Stores"]
 
-_STORES: Mapping[str, ObjectStore] = {"file": FileStore()}
+STORE_GROUP = "mediabroker.stores"
 
 
-def store_for(uri: MediaURI) -> ObjectStore:
-    """The store that holds `uri`.
+class Stores:
+    """The object stores of this process, each made when its scheme is first met. Thread-safe.
 
-    Raises:
-        UnsupportedError: no store is installed for the scheme.
+    Args:
+        settings: by scheme, what the store's own plug-in understands: the tables `[stores.<scheme>]`.
     """
-    try:
-        return _STORES[uri.scheme]
-    except KeyError:
-        raise UnsupportedError(f"{uri}: no object store for {uri.scheme}:// is installed") from None
 
+    def __init__(self, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._settings = settings or {}
+        self._open: dict[str, ObjectStore] = {"file": FileStore()}
+        self._lock = Lock()
 
-def copy(source: MediaURI, target: MediaURI, *, overwrite: bool = False) -> ObjectStat:
-    """Copy one object; `target` appears whole or not at all.
+    def of(self, uri: MediaURI) -> ObjectStore:
+        """The store that holds `uri`.
 
-    Raises:
-        MediaError: `INPUT_NOT_FOUND`, `INPUT_DENIED`, `OUTPUT_EXISTS` or `OUTPUT_DENIED`.
-    """
-    return store_for(target).write(target, store_for(source).read(source), overwrite=overwrite)
+        Raises:
+            UnsupportedError: no store is installed for the scheme.
+            MissingDependencyError: the store needs an extra; the message names the `pip install`.
+        """
+        with self._lock:
+            if uri.scheme not in self._open:
+                self._open[uri.scheme] = self._make(uri)
+            return self._open[uri.scheme]
+
+    def _make(self, uri: MediaURI) -> ObjectStore:
+        try:
+            factory = load_plugin(STORE_GROUP, uri.scheme, what="object store", where=str(uri))
+        except MissingDependencyError:
+            raise
+        except ConfigurationError as error:
+            raise UnsupportedError(str(error)) from error
+        store: ObjectStore = factory(self._settings.get(uri.scheme, {}))
+        return store
+
+    def copy(self, source: MediaURI, target: MediaURI, *, overwrite: bool = False) -> ObjectStat:
+        """Copy one object; `target` appears whole or not at all.
+
+        Raises:
+            MediaError: `INPUT_NOT_FOUND`, `INPUT_DENIED`, `INPUT_CHANGED`, `OUTPUT_EXISTS` or `OUTPUT_DENIED`.
+            ProviderError: a store cannot be asked now.
+        """
+        return self.of(target).write(target, self.of(source).read(source), overwrite=overwrite)
+
+    def close(self) -> None:
+        """Let go of connections; a store that is asked for again is made again."""
+        with self._lock:
+            opened, self._open = self._open, {"file": FileStore()}
+        for store in opened.values():
+            store.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.publish import publish_file
+from mediabroker.objects import ObjectStat
 from mediabroker.refs import MediaURI
-from mediabroker.spi import ObjectStat
 
 __all__ = ["FileStore"]
 
@@ -48,6 +48,9 @@ class FileStore:
         finally:
             temporary.unlink(missing_ok=True)
         return _described(path.stat())
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
 
 
 def _described(found: os.stat_result) -> ObjectStat:

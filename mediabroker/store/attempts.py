@@ -15,6 +15,7 @@ from mediabroker.store.schema import attempts, members
 
 __all__ = [
     "all_of",
+    "find",
     "insert_attempt",
     "insert_members",
     "latest",
@@ -38,6 +39,18 @@ def latest(tx: Connection, job_id: str) -> AttemptRecord:
 def all_of(tx: Connection, job_id: str) -> list[AttemptRecord]:
     query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
     return [AttemptRecord.of(row) for row in tx.execute(query)]
+
+
+def find(tx: Connection, provider: str, *, token: str | None, native_id: str) -> tuple[str, int] | None:
+    """Job id and number of the provider instance's attempt with that token, else with that vendor job."""
+    by_token = select(attempts.c.job_id, attempts.c.number).where(attempts.c.provider == provider)
+    found = tx.execute(by_token.where(attempts.c.token == token)).first() if token else None
+    if found is None:
+        by_member = by_token.join(
+            members, (members.c.job_id == attempts.c.job_id) & (members.c.attempt == attempts.c.number)
+        )
+        found = tx.execute(by_member.where(members.c.native_id == native_id)).first()
+    return (found.job_id, found.number) if found else None
 
 
 def take_lease(

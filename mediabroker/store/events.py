@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from mediabroker.events import JobEvent, event_from_json
 from mediabroker.spi import Observation
-from mediabroker.store.records import MemberRecord
+from mediabroker.store.deliveries import address
 from mediabroker.store.schema import inbox, outbox
 
 __all__ = ["append_event", "events_after", "last_terminal_id", "record_observation"]
@@ -29,6 +29,7 @@ def append_event(tx: Connection, event: JobEvent) -> None:
             created_at=event.occurred_at,
         )
     )
+    address(tx, event.id)
 
 
 def events_after(tx: Connection, job_id: str, sequence: int = 0) -> list[JobEvent]:
@@ -47,18 +48,19 @@ def last_terminal_id(tx: Connection, job_id: str) -> str | None:
 
 
 def record_observation(
-    tx: Connection, member: MemberRecord, observation: Observation, outcome: str, now: datetime
+    tx: Connection, attempt: tuple[str, int], observation: Observation, outcome: str, now: datetime
 ) -> None:
-    """Keep what was said, once, with what became of it."""
+    """Keep what was said of an attempt (job id, number), once, with what became of it."""
+    job_id, number = attempt
     said = observation.model_dump(mode="json")
-    content = json.dumps([member.job_id, member.attempt, said], sort_keys=True)
+    content = json.dumps([job_id, number, said], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     if tx.execute(select(inbox.c.id).where(inbox.c.id == digest)).one_or_none() is None:
         tx.execute(
             insert(inbox).values(
                 id=digest,
-                job_id=member.job_id,
-                attempt=member.attempt,
+                job_id=job_id,
+                attempt=number,
                 native_id=observation.native_id,
                 outcome=outcome,
                 observation=said,

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from mediabroker.jobs import JobSpec
+from mediabroker.spi import Origin
 from mediabroker.states import JobState
 from mediabroker.store.records import JobRecord
-from mediabroker.store.schema import attempts, jobs, labels
+from mediabroker.store.schema import attempts, deliveries, jobs, labels
 
 __all__ = ["by_id", "by_key", "finished_before", "insert_job", "live", "release_key", "remove", "search", "update_job"]
 
@@ -27,19 +28,22 @@ def insert_job(
     options: Sequence[dict[str, Any]] = (),
     key: str | None = None,
     fingerprint: str | None = None,
+    origin: Origin | None = None,
     now: datetime,
 ) -> None:
+    """Store a job by its spec, or what its `origin` tells of one that another host has submitted."""
+    output = spec.output if spec else origin.output if origin else None
     tx.execute(
         insert(jobs).values(
             id=job_id,
             kind=kind,
             spec=spec.model_dump(mode="json") if spec else None,
             options=list(options),
-            output=str(spec.output) if spec and spec.output else None,
+            output=str(output) if output else None,
             idempotency_key=key,
             fingerprint=fingerprint,
             state=JobState.SUBMITTING.value,
-            user_data=spec.user_data if spec else None,
+            user_data=spec.user_data if spec else origin.user_data if origin else None,
             created_at=now,
         )
     )
@@ -70,10 +74,12 @@ def update_job(tx: Connection, job_id: str, **values: Any) -> None:
 
 
 def live(tx: Connection, ids: Sequence[str] | None = None) -> list[JobRecord]:
-    """The jobs that have not ended, of `ids` or of all, oldest first."""
-    query = select(jobs).where(jobs.c.state.in_(_LIVE)).order_by(jobs.c.created_at)
-    if ids is not None:
-        query = query.where(jobs.c.id.in_(ids))
+    """The jobs that have not ended, of `ids` or of all, oldest first; of `ids` also those whose end was inferred."""
+    query = select(jobs).order_by(jobs.c.created_at)
+    if ids is None:
+        query = query.where(jobs.c.state.in_(_LIVE))
+    else:
+        query = query.where(jobs.c.id.in_(ids), jobs.c.state.in_(_LIVE) | jobs.c.inferred)
     return [JobRecord.of(row) for row in tx.execute(query)]
 
 
@@ -102,11 +108,15 @@ def search(
 
 
 def finished_before(tx: Connection, cutoff: datetime, key_cutoff: datetime, limit: int) -> list[str]:
-    """Ended jobs older than `cutoff`; those whose key must still be honoured only once older than `key_cutoff`."""
+    """Ended jobs older than `cutoff`; those whose key must still be honoured only once older than `key_cutoff`.
+
+    Never one with an event that a registered consumer has still to be given.
+    """
+    told = ~exists().where(deliveries.c.job_id == jobs.c.id)
     keyless = jobs.c.idempotency_key.is_(None)
     query = (
         select(jobs.c.id)
-        .where(jobs.c.finished_at < cutoff, keyless | (jobs.c.finished_at < key_cutoff))
+        .where(jobs.c.finished_at < cutoff, keyless | (jobs.c.finished_at < key_cutoff), told)
         .order_by(jobs.c.finished_at)
         .limit(limit)
     )

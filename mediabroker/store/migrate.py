@@ -7,13 +7,20 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, inspect, select, update
 
 from mediabroker.errors import StoreError
-from mediabroker.store.schema import SCHEMA_VERSION, metadata, schema_info
+from mediabroker.store.schema import SCHEMA_VERSION, consumers, deliveries, metadata, quarantine, schema_info
 
 __all__ = ["is_current", "migrate"]
 
 _VERSION = select(schema_info.c.version)
 
-_STEPS: Mapping[int, Callable[[Connection], None]] = {}
+
+def _add_callbacks(tx: Connection) -> None:
+    """1 to 2: consumers of events, what each has still to be given, and the quarantine."""
+    for table in (consumers, deliveries, quarantine):
+        table.create(tx)
+
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _add_callbacks}
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -26,16 +27,19 @@ __all__ = [
     "SCHEMA_VERSION",
     "attempts",
     "calls",
+    "consumers",
+    "deliveries",
     "inbox",
     "jobs",
     "labels",
     "members",
     "metadata",
     "outbox",
+    "quarantine",
     "schema_info",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Utc(TypeDecorator[datetime]):
@@ -188,4 +192,45 @@ outbox = Table(
     Column("created_at", Utc, nullable=False),
     UniqueConstraint("job_id", "sequence"),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+consumers = Table(
+    "consumers",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("registered_at", Utc, nullable=False),
+)
+
+# One row per event that a consumer has still to be given; the row goes when it has been.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("consumer", String(128), primary_key=True),
+    Column("event_id", String(64), primary_key=True),
+    Column("job_id", String(64), nullable=False, index=True),
+    Column("sequence", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("due_at", Utc),
+    Column("lease_owner", String(64)),
+    Column("lease_until", Utc),
+    ForeignKeyConstraint(["consumer"], ["consumers.name"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["event_id"], ["outbox.id"], ondelete="CASCADE"),
+    Index("deliveries_in_order", "consumer", "created_at"),
+    Index("deliveries_of_job", "consumer", "job_id", "sequence"),
+)
+
+# Messages that nobody could use, byte for byte. They hang on no job.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("source", String, nullable=False),
+    Column("message_id", String(256), nullable=False),
+    Column("reason", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _json("attributes"),
+    Column("received", Integer, nullable=False),
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False, index=True),
 )

@@ -1,0 +1,183 @@
+"""What runs behind a stream of events: a receiver per queue, one thread that asks the vendors, one that renews leases.
+
+    receivers   receive -> ingest (commit) -> delete
+    asking      the jobs that messages point to, batched; all live ones every `reconcile_s`
+    renewing    the loans of events in hand, so that a long handler keeps its event
+
+Events are claimed from the store, so any number of processes may share a consumer's name and its work.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Lock, Thread
+
+from mediabroker.broker.core import Core
+from mediabroker.broker.ingest import ingest, look
+from mediabroker.broker.poll import poll
+from mediabroker.callbacks.receive import Receiver
+from mediabroker.errors import MediaBrokerError
+from mediabroker.messages import EventSource, InboundMessage
+from mediabroker.store import attempts, deliveries, jobs
+from mediabroker.store.deliveries import Delivery
+
+__all__ = ["Feed"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+"""How soon an event that another process has written is noticed."""
+_CLOSE_S = 6.0
+_BACKOFF_CAP_S = 60.0
+
+
+class Feed:
+    """Events for one consumer. Thread-safe; `claim` and then one of `done`, `failed` and `put_back`."""
+
+    def __init__(self, core: Core, sources: Sequence[EventSource], consumer: str) -> None:
+        self._core = core
+        self._consumer = consumer
+        self._owner = f"{core.owner}-{secrets.token_hex(4)}"
+        self._receivers = [Receiver(source, self._take, core.clock) for source in sources]
+        self._hinted: set[str] = set()
+        self._lock = Lock()
+        self._stop = Event()
+        self._news = Event()
+        self._hints = Event()
+        self._threads = [
+            Thread(target=self._ask, name="mediabroker-ask", daemon=True),
+            Thread(target=self._renew, name="mediabroker-renew", daemon=True),
+        ]
+
+    @property
+    def troubles(self) -> Mapping[str, MediaBrokerError]:
+        """By source URL, why it cannot be received from at the moment."""
+        return {each.url: each.trouble for each in self._receivers if each.trouble is not None}
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def register(self) -> None:
+        """Make the consumer known, so that it is owed every event from now on, and those that are there."""
+        with self._core.store.write() as tx:
+            deliveries.register(tx, self._consumer, self._core.clock.now())
+
+    def start(self) -> None:
+        self.register()
+        for receiver in self._receivers:
+            receiver.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """No new messages and no new events; what is in hand can be finished. Safe in a signal handler."""
+        self._stop.set()
+        for event in (self._news, self._hints):
+            event.set()
+        for receiver in self._receivers:
+            receiver.stop()
+
+    def close(self) -> None:
+        """Stop, and wait a few seconds for what is under way. A long poll is left to end by itself."""
+        self.stop()
+        ends_s = self._core.clock.monotonic_s() + _CLOSE_S
+        for each in self._threads:
+            if each.is_alive():
+                each.join(_CLOSE_S)
+        for receiver in self._receivers:
+            receiver.join(max(0.1, ends_s - self._core.clock.monotonic_s()))
+
+    def claim(self) -> Delivery | None:
+        """The next event that is due, on loan; None when there is none now."""
+        core = self._core
+        now = core.clock.now()
+        with core.store.read() as tx:
+            if not deliveries.is_due(tx, self._consumer, now):
+                return None
+        with core.store.write() as tx:
+            return deliveries.claim(tx, self._consumer, self._owner, now=now, until=now + core.lease)
+
+    def wait(self, timeout_s: float = _LOOK_EVERY_S) -> None:
+        """Until there may be news."""
+        self._core.clock.wait(self._news, timeout_s)
+        if not self.stopped:
+            self._news.clear()
+
+    def done(self, delivery: Delivery) -> None:
+        with self._core.store.write() as tx:
+            deliveries.acknowledge(tx, delivery)
+        self._news.set()  # the job's next event may be due now
+
+    def failed(self, delivery: Delivery) -> None:
+        """Handling has failed: offer the event again, later each time; other jobs' events go on meanwhile."""
+        delay_s = min(2.0 ** min(delivery.failures, 10), _BACKOFF_CAP_S)
+        self._give_back(delivery, delay_s, delivery.failures + 1)
+
+    def put_back(self, delivery: Delivery) -> None:
+        """It was not handled, through no fault of the handler's: offer it again at once."""
+        self._give_back(delivery, 0.0, delivery.failures)
+
+    def _give_back(self, delivery: Delivery, delay_s: float, failures: int) -> None:
+        due_at = self._core.clock.now() + timedelta(seconds=delay_s)
+        with self._core.store.write() as tx:
+            deliveries.release(tx, delivery, self._owner, due_at=due_at, failures=failures)
+
+    def _take(self, messages: Sequence[InboundMessage]) -> list[bool]:
+        outcomes = ingest(self._core, messages)
+        with self._lock:
+            self._hinted.update(job_id for outcome in outcomes for job_id in outcome.jobs)
+        self._hints.set()
+        return [outcome.settled for outcome in outcomes]
+
+    def _ask(self) -> None:
+        while not self.stopped:
+            with _kept_going("asking for live jobs failed"):
+                poll(self._core)
+            self._news.set()
+            with _kept_going("looking for the pace failed"):
+                self._ask_for_hinted(self._pace_s())
+
+    def _ask_for_hinted(self, for_s: float) -> None:
+        """Until the next full pass is due, ask for what messages point to; those that come meanwhile share a query."""
+        ends_s = self._core.clock.monotonic_s() + for_s
+        while not self.stopped:
+            left_s = ends_s - self._core.clock.monotonic_s()
+            if left_s <= 0 or not self._core.clock.wait(self._hints, left_s):
+                return
+            self._hints.clear()
+            with self._lock:
+                hinted, self._hinted = self._hinted, set()
+            with _kept_going("asking for jobs that messages point to failed"):
+                look(self._core, sorted(hinted))
+            self._news.set()
+
+    def _pace_s(self) -> float:
+        """With queues, now and then, to heal what they have lost; without, at the live jobs' providers' own pace."""
+        if self._receivers:
+            return self._core.settings.reconcile_s
+        with self._core.store.read() as tx:
+            names = {attempts.latest(tx, job.id).provider for job in jobs.live(tx)}
+        paces_s = [self._core.fleet.named(name).capabilities().poll_interval_s for name in names]
+        return min(paces_s, default=1.0)
+
+    def _renew(self) -> None:
+        while not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):
+            with _kept_going("renewing leases failed"), self._core.store.write() as tx:
+                until = self._core.clock.now() + self._core.lease
+                deliveries.renew(tx, self._consumer, self._owner, until)
+
+
+@contextmanager
+def _kept_going(what: str) -> Iterator[None]:
+    """A background thread must outlive whatever goes wrong in one round."""
+    try:
+        yield
+    except MediaBrokerError as error:
+        _log.warning("%s: %s", what, error)
+    except Exception:
+        _log.exception(what)

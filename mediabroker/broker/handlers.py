@@ -1,0 +1,111 @@
+"""Handlers of events: `on` registers them, `serve` gives them events from the outbox on a few threads."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread, current_thread, main_thread
+from types import FrameType
+from typing import NamedTuple, TypeVar
+
+from mediabroker.broker.feed import Feed
+from mediabroker.events import JobEvent
+from mediabroker.store.deliveries import Delivery
+
+__all__ = ["Handler", "Handlers", "serve"]
+
+_log = logging.getLogger(__name__)
+
+_GRACE_S = 8.0
+"""How long handlers may take to end once `serve` is asked to stop; then their events are left to be offered again."""
+
+Handler = Callable[[JobEvent], object]
+H = TypeVar("H", bound=Callable[..., object])
+
+
+class _Registered(NamedTuple):
+    types: tuple[type[JobEvent], ...]
+    kind: str | None
+    handle: Handler
+
+
+class Handlers:
+    """What to call for which events, in the order of registration."""
+
+    def __init__(self) -> None:
+        self._registered: list[_Registered] = []
+
+    def add(self, types: tuple[type[JobEvent], ...], kind: str | None, handle: Handler) -> None:
+        self._registered.append(_Registered(types, kind, handle))
+
+    def __call__(self, event: JobEvent) -> None:
+        """Call every handler that fits; the first that raises ends it, and the event will be offered again to all."""
+        for each in self._registered:
+            fits = not each.types or isinstance(event, each.types)
+            if fits and each.kind in (None, event.ref.kind):
+                each.handle(event)
+
+    def deliver(self, feed: Feed, delivery: Delivery) -> None:
+        """Handle one event and say so; what a handler raises is logged and counted, and stops nobody else."""
+        try:
+            self(delivery.event)
+        except Exception:
+            details = {"event": delivery.event.id, "job": delivery.event.ref.job_id, "failures": delivery.failures + 1}
+            _log.exception("a handler failed; the event will be offered again", extra=details)
+            feed.failed(delivery)
+        else:
+            feed.done(delivery)
+
+
+def serve(feed: Feed, handlers: Handlers, *, threads: int, stop: Event | None) -> None:
+    """Handle events until `stop` is set, or SIGTERM or SIGINT comes."""
+    workers = [
+        Thread(target=_work, args=(feed, handlers), name="mediabroker-handle", daemon=True) for _ in range(threads)
+    ]
+    asked = stop or Event()
+    feed.start()
+    try:
+        with _stopping_on_signals(asked):
+            for worker in workers:
+                worker.start()
+            while not asked.wait(0.2):
+                pass
+    finally:
+        feed.stop()
+        for worker in workers:
+            if worker.is_alive():
+                worker.join(_GRACE_S / threads)
+        feed.close()
+
+
+def _work(feed: Feed, handlers: Handlers) -> None:
+    while not feed.stopped:
+        try:
+            delivery = feed.claim()
+            if delivery is None:
+                feed.wait()
+            else:
+                handlers.deliver(feed, delivery)
+        except Exception:
+            _log.exception("an event could not be claimed or settled")
+            feed.wait()
+
+
+@contextmanager
+def _stopping_on_signals(asked: Event) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into an orderly end, where this thread may say what signals do."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signature is Python's
+        asked.set()
+
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,106 @@
+"""The receive loop of one queue, on a thread of its own: receive, have the batch taken in, delete what was."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+from mediabroker.clock import Clock
+from mediabroker.errors import MediaBrokerError
+from mediabroker.messages import EventSource, InboundMessage
+
+__all__ = ["Receiver"]
+
+_log = logging.getLogger(__name__)
+
+_LONG_POLL_S = 20.0
+_BACKOFF_CAP_S = 60.0
+_RELEASE_AFTER_S = 5.0
+_RELEASE_CAP_S = 300.0
+
+Take = Callable[[Sequence[InboundMessage]], Sequence[bool]]
+"""Takes a batch in for good; True for each message that may be deleted now, in their order."""
+
+
+class Receiver:
+    """Feeds one source's messages to `take` until it is stopped.
+
+    A message is deleted only after `take` has returned, so nothing is lost when the process dies, and what comes twice
+    is `take`'s to absorb. A source in trouble is tried again in at most 60 s; the others do not notice.
+    """
+
+    def __init__(self, source: EventSource, take: Take, clock: Clock) -> None:
+        self._source = source
+        self._take = take
+        self._clock = clock
+        self._stop = Event()
+        self._failures = 0
+        self.trouble: MediaBrokerError | None = None
+        """Why nothing can be received at the moment."""
+        self._thread = Thread(target=self._run, name=f"mediabroker-receive {source.url}", daemon=True)
+
+    @property
+    def url(self) -> str:
+        return self._source.url
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch in hand, then end. A poll that is under way may outlast its waiter; its messages go back."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def receive_once(self, wait_s: float) -> int:
+        """One round; how many messages came.
+
+        Raises:
+            MediaBrokerError: of the source or of `take`; what was not deleted comes again.
+        """
+        messages = self._source.receive(wait_s=wait_s)
+        if not messages:
+            return 0
+        if self._stop.is_set():
+            self._source.release(messages)
+            return 0
+        try:
+            settled = self._take(messages)
+        except BaseException:
+            self._source.release(messages, delay_s=_RELEASE_AFTER_S)
+            raise
+        self._finish(messages, settled)
+        return len(messages)
+
+    def _finish(self, messages: Sequence[InboundMessage], settled: Sequence[bool]) -> None:
+        done = [message for message, is_done in zip(messages, settled, strict=True) if is_done]
+        if done and (stuck := self._source.delete(done)):
+            _log.info("messages could not be deleted and will come again", extra={"count": len(stuck)})
+        for message, is_done in zip(messages, settled, strict=True):
+            if not is_done:
+                delay_s = min(_RELEASE_AFTER_S * 2 ** min(message.receive_count - 1, 10), _RELEASE_CAP_S)
+                self._source.release([message], delay_s=delay_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.receive_once(_LONG_POLL_S)
+            except Exception as error:
+                self._back_off(error)
+            else:
+                self._failures, self.trouble = 0, None
+        self._source.close()
+
+    def _back_off(self, error: Exception) -> None:
+        if not isinstance(error, MediaBrokerError):
+            _log.exception("a defect in a receive loop", extra={"source": self.url})
+            error = MediaBrokerError(f"{type(error).__name__} in the receive loop of {self.url}")
+        self.trouble = error
+        self._failures += 1
+        ceiling_s = min(2.0 ** min(self._failures, 10), _BACKOFF_CAP_S)
+        pause_s = random.uniform(ceiling_s / 2, ceiling_s)  # noqa: S311  jitter is no secret
+        _log.warning("%s cannot be received from: %s", self.url, error, extra={"next_try_s": round(pause_s)})
+        self._clock.wait(self._stop, pause_s)

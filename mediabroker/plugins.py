@@ -1,0 +1,58 @@
+"""Finds what other packages offer through entry points, and loads a part only when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from mediabroker.errors import ConfigurationError, MissingDependencyError
+
+__all__ = ["load_plugin", "offered"]
+
+
+def offered(group: str, what: str) -> dict[str, EntryPoint]:
+    """The installed parts of a group by name, nothing loaded. `what` names one of them in messages.
+
+    Raises:
+        ConfigurationError: two packages offer the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=group):
+        if point.name in found and point.value != found[point.name].value:
+            raise ConfigurationError(
+                f"{what} {point.name!r} is offered twice: {found[point.name].value} and {point.value}"
+            )
+        found[point.name] = point
+    return found
+
+
+def load_plugin(group: str, name: str, *, what: str, where: str) -> Any:
+    """The object that the group offers as `name`.
+
+    Args:
+        what: what one of the group is called, as "provider type".
+        where: where the name was given, for the message.
+
+    Raises:
+        ConfigurationError: nobody offers it; the message names the nearest one, or all.
+        MissingDependencyError: it needs an extra; the message names the `pip install`.
+    """
+    known = offered(group, what)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; installed are {', '.join(sorted(known)) or 'none'}"
+        raise ConfigurationError(f"{where}: no {what} {name!r}{hint}")
+    try:
+        return known[name].load()
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} {name!r} needs {error.name or 'a package'} that is not installed: "
+            f"pip install 'mediabroker[{_extra(known[name])}]'"
+        ) from error
+
+
+def _extra(point: EntryPoint) -> str:
+    """The extra that brings a part's packages: of one of our own packages its vendor, else the name's first word."""
+    package = point.value.partition(":")[0].partition(".")[0]
+    return package.removeprefix("mediabroker_") if package.startswith("mediabroker_") else point.name.partition("-")[0]
