@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError
+from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError, UnavailableError
 from mediabroker.jobs import JobSpec
 from mediabroker.results import JobResult, Output
 from mediabroker.spi import (
@@ -61,6 +61,8 @@ class LedgerSettings(BaseModel):
     steps: tuple[str, ...] = ("array", "merge")
     settle_time_s: float | None = 0.0
     fault: str = ""
+    outages: int = 0
+    """How many reads are refused before the vendor is up again."""
     cancel: bool = True
     flow_version: int = 1
     queue: str = "q1"
@@ -137,9 +139,13 @@ class LedgerTransport:
     def __init__(self, ledger: Ledger, settings: LedgerSettings) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._outages: list[Call[Any]] = []
 
     def perform(self, call: Call[Any]) -> Reply:
         self._ledger.calls.append(call)
+        if call.effect == "read" and self._settings.outages > len(self._outages):
+            self._outages.append(call)
+            raise UnavailableError("out of order", retry_after_s=0.001)
         if call.operation == "SubmitJob":
             return self._ledger.start(call, self._settings.fault)
         if call.operation == "ListJobs":

@@ -235,6 +235,22 @@ def test_waiters_share_batched_queries(make_broker: MakeBroker, spec: Transcode)
         future.result(10)
 
 
+def test_refused_reads_are_asked_again_before_anybody_is_bothered(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker(outages=4)
+    job = broker.submit(spec)
+    _finish(vendor)
+    assert job.refresh().state is JobState.SUCCEEDED
+    assert sum(call.operation == "DescribeJobs" for call in vendor.ledger.calls) == 5
+
+
+def test_reads_that_stay_refused_are_raised_after_a_bounded_number(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker(outages=1000)
+    job = broker.submit(spec)
+    with pytest.raises(UnavailableError):
+        job.refresh()
+    assert sum(call.operation == "DescribeJobs" for call in vendor.ledger.calls) == 5
+
+
 def test_provider_that_cannot_be_asked_does_not_end_a_wait(
     make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
