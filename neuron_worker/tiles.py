@@ -44,7 +44,7 @@ def list_tiles(height: int, width: int, *, tile_height: int, tile_width: int, ov
 def upscale_in_tiles(
     upscale: Callable[[Luma], Luma], luma: Luma, scale: int, *, tile_height: int, tile_width: int, overlap: int
 ) -> Luma:
-    """`upscale(luma)` with windows of bounded size.
+    """`upscale(luma)` with windows of bounded size, all about equally large, so that little is computed twice.
 
     Args:
         upscale: `(N, C, h, w)` to `(N, C, scale*h, scale*w)`.
@@ -56,7 +56,8 @@ def upscale_in_tiles(
     """
     count, channels, height, width = luma.shape
     result = np.empty((count, channels, height * scale, width * scale), luma.dtype)
-    for tile in list_tiles(height, width, tile_height=tile_height, tile_width=tile_width, overlap=overlap):
+    rows_px, columns_px = _evenly(height, tile_height, overlap), _evenly(width, tile_width, overlap)
+    for tile in list_tiles(height, width, tile_height=rows_px, tile_width=columns_px, overlap=overlap):
         window = np.ascontiguousarray(luma[:, :, tile.top : tile.bottom, tile.left : tile.right])
         large = upscale(window)
         rows = slice((tile.inner_top - tile.top) * scale, (tile.inner_bottom - tile.top) * scale)
@@ -65,6 +66,16 @@ def upscale_in_tiles(
         target_columns = slice(tile.inner_left * scale, tile.inner_right * scale)
         result[:, :, target_rows, target_columns] = large[:, :, rows, columns]
     return result
+
+
+def _evenly(length: int, tile: int, overlap: int) -> int:
+    """The smallest even tile that covers `length` with no more windows than `tile` does."""
+    shared, largest = 2 * (overlap + overlap % 2), tile - tile % 2
+    if length <= tile or largest <= shared:
+        return tile
+    windows = -(-(length - shared) // (largest - shared))
+    needed = -(-(length + (windows - 1) * shared) // windows)
+    return needed + needed % 2
 
 
 def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:

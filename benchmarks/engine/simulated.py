@@ -31,6 +31,7 @@ class SimulatedAccelerator:
             done_s = self._free_at_s = max(time.perf_counter(), self._free_at_s) + self._period_s
         count, channels, height, width = luma.shape
         result = np.empty((count, channels, height, self._scale, width, self._scale), luma.dtype)
-        result[:] = luma[:, :, :, np.newaxis, :, np.newaxis]
+        for row, column in np.ndindex(self._scale, self._scale):
+            result[:, :, :, row, :, column] = luma
         time.sleep(max(0.0, done_s - time.perf_counter()))
         return result.reshape(count, channels, height * self._scale, width * self._scale)

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from threading import Event
-from typing import Any
 
 import av
 
 from benchmarks.engine.clip import RATE_FPS
 from benchmarks.engine.order import Order
 from benchmarks.engine.simulated import SimulatedAccelerator
+from mediabroker.refs import MediaURI
 from neuron_worker.document import JobDocument
-from neuron_worker.frames import luma_plane
+from neuron_worker.encode import SliceWriter
+from neuron_worker.frames import FramePreparer, luma_plane
 from neuron_worker.job import Job
 from neuron_worker.pipeline import merge_slices
 from neuron_worker.runtimes import Choice, Runtime, load, load_card
@@ -32,17 +32,8 @@ Run = Callable[[], int]
 
 def ready_pipeline(order: Order) -> Run:
     """The whole job: slices, one after the other, and the merge; or one slice alone."""
-    document = JobDocument(
-        input=order.clip.as_uri(),
-        output=(order.folder / "pipeline.mp4").as_uri(),
-        work_dir=order.folder / "work",
-        model=MODEL,
-        scale=order.scale,
-        runtime="onnx",
-        threads=order.threads,
-        slice_s=max(0.1, order.frames / RATE_FPS / order.slices),
-    )
-    job, runtime = Job.open(document), _runtime(order)
+    document = _document(order)
+    job, runtime = Job.open(document, Event()), _runtime(order)
     pieces = [piece for piece in job.plan.slices if order.piece in {None, piece.index}]
 
     def run() -> int:
@@ -51,7 +42,7 @@ def ready_pipeline(order: Order) -> Run:
             for piece in pieces
         ]
         if order.piece is None:
-            merge_slices(document)
+            merge_slices(document, Event())
         return sum(each.frames for each in done)
 
     return run
@@ -83,23 +74,36 @@ def ready_decode(order: Order) -> Run:
 
 
 def ready_encode(order: Order) -> Run:
-    """Encoding alone, as the engine sets its encoder: here the clip is an enlarged one, and in memory."""
+    """Encoding alone: what the model made of the clip is in memory."""
+    document = _document(order)
+    job, runtime = Job.open(document, Event()), _runtime(order)
+    preparer = FramePreparer(job.plan.facts, order.scale)
     with av.open(str(order.clip)) as container:
-        frames = [frame for frame, _ in zip(container.decode(video=0), range(order.frames), strict=False)]
+        prepared = [preparer.prepare(frame) for frame in container.decode(video=0)]
+    with ThreadPoolExecutor(runtime.workers) as pool:
+        lumas = list(pool.map(runtime.upscale, [luma for luma, _ in prepared]))
 
     def run() -> int:
-        with av.open(str(order.folder / "encoded.mp4"), "w") as container:
-            height = frames[0].height
-            options = {"preset": "veryfast", "crf": "18", "threads": str(max(1, height // 180))}
-            stream: Any = container.add_stream("libx264", rate=RATE_FPS, options=options)
-            stream.width, stream.height, stream.pix_fmt = frames[0].width, height, "yuv420p"
-            for index, frame in enumerate(frames):
-                frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, RATE_FPS), 0
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        return len(frames)
+        path = order.folder / "encoded.mp4"
+        with SliceWriter(path, job.plan.facts, job.plan.step, document.encoder, order.scale) as writer:
+            for (_, canvas), luma in zip(prepared, lumas, strict=True):
+                writer.write(canvas, luma)
+        return writer.frames
 
     return run
+
+
+def _document(order: Order) -> JobDocument:
+    return JobDocument(
+        input=MediaURI(order.clip),
+        output=MediaURI(order.folder / "pipeline.mp4"),
+        work_dir=order.folder / "work",
+        model=MODEL,
+        scale=order.scale,
+        runtime="onnx",
+        threads=order.threads,
+        slice_s=max(0.1, order.frames / RATE_FPS / order.slices),
+    )
 
 
 def _runtime(order: Order) -> Runtime:

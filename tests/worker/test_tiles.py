@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_worker.runtimes import load_card
+from neuron_worker.runtimes import Luma, load_card
 from neuron_worker.runtimes.golden import golden_tile
 from neuron_worker.runtimes.onnx import OnnxRuntime
 from neuron_worker.tiles import list_tiles, upscale_in_tiles
@@ -62,3 +62,20 @@ def test_too_small_an_overlap_would_show() -> None:
     frame = golden_tile(180, 250)
     seamed = upscale_in_tiles(runtime.upscale, frame, 2, tile_height=96, tile_width=96, overlap=0)
     assert not np.array_equal(seamed, runtime.upscale(frame))
+
+
+@given(EVEN, EVEN, st.integers(30, 60).map(lambda half: 2 * half))
+def test_little_is_computed_twice(height: int, width: int, tile: int) -> None:
+    given, overlap = [], 4
+
+    def upscale(window: Luma) -> Luma:
+        given.append(window.shape[2:])
+        return window.repeat(2, 2).repeat(2, 3)
+
+    frame = golden_tile(height, width)
+    large = upscale_in_tiles(upscale, frame, 2, tile_height=tile, tile_width=tile, overlap=overlap)
+    assert np.array_equal(large, frame.repeat(2, 2).repeat(2, 3))
+    assert max(max(each) for each in given) <= max(tile, 2)
+    rows, columns = -(-height // (tile - 2 * overlap)), -(-width // (tile - 2 * overlap))
+    most = (height + rows * (2 * overlap + 2)) * (width + columns * (2 * overlap + 2))
+    assert sum(rows * columns for rows, columns in given) <= most
