@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mediabroker.cli.comparing import add_comparing_commands
 from mediabroker.cli.describe import plan_card
 from mediabroker.cli.failures import UsageError
 from mediabroker.cli.managing import add_managing_commands
@@ -69,4 +70,5 @@ def _plan(
 
 add_submitting_commands(app)
 command(app, "plan")(_plan)
+add_comparing_commands(app)
 add_managing_commands(app)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -18,7 +18,7 @@ from mediabroker.media.snapshot import frame_at, picture_of
 from mediabroker.media.source import open_input
 from mediabroker.results import VideoStream
 
-__all__ = ["ENLARGED_PX", "Box", "Moment", "detail_of", "find_moments"]
+__all__ = ["ENLARGED_PX", "Box", "Moment", "Original", "detail_of", "find_moments", "worst_moment"]
 
 ENLARGED_PX = (396, 300)
 """Width and height of a detail once it is enlarged."""
@@ -45,6 +45,15 @@ class Moment:
     detail: Box
     strength: float
     """How much the two differ there: mean difference of luma."""
+    truth: Image.Image | None = None
+    """The original at full resolution, where one is known."""
+    note: str = ""
+
+    @property
+    def views(self) -> Sequence[tuple[Image.Image, str]]:
+        """What stands side by side, each with its name."""
+        pair = [(self.before, "source, bicubic"), (self.after, "result")]
+        return pair if self.truth is None else [*pair, (self.truth, "original")]
 
     @property
     def zoom(self) -> int:
@@ -57,6 +66,14 @@ class Moment:
         return f"{minutes:.0f}:{seconds:05.2f}"
 
 
+class Original(NamedTuple):
+    """The full-resolution video that both should look like; its first frame is shown `later_s` after the source's."""
+
+    path: Path
+    video: VideoStream
+    later_s: float
+
+
 @dataclass(frozen=True)
 class _Look:
     time_s: float
@@ -64,7 +81,9 @@ class _Look:
     picture: Image.Image
 
 
-def find_moments(source: Path, result: Path, facts: Facts, *, count: int = 4) -> Sequence[Moment]:
+def find_moments(
+    source: Path, result: Path, facts: Facts, *, count: int = 4, original: Original | None = None
+) -> Sequence[Moment]:
     """At most `count` moments in the order of time; fewer where the video shows fewer different pictures.
 
     Raises:
@@ -77,8 +96,25 @@ def find_moments(source: Path, result: Path, facts: Facts, *, count: int = 4) ->
     looks = looks or list(_look(source, facts.source_video, [0.0]))
     moments: list[Moment] = []
     for look in looks:
-        moments.append(_moment(look, result, facts.result_video, [moment.detail for moment in moments]))
+        moment = _moment(look, result, facts.result_video, [moment.detail for moment in moments])
+        moments.append(_with_truth(moment, look, original))
     return moments
+
+
+def worst_moment(
+    source: Path, result: Path, facts: Facts, time_s: float, *, original: Original | None = None
+) -> Moment | None:
+    """The moment in which the result was measured as the worst, with the spot where it strays most; None if unseen.
+
+    Args:
+        time_s: after the start of the source, in seconds.
+    """
+    look = next(_look(source, facts.source_video, [time_s]), None)
+    if look is None:
+        return None
+    moment = _with_truth(_moment(look, result, facts.result_video, []), look, original)
+    detail = moment.detail if moment.truth is None else detail_of(moment.truth, moment.after, [])[0]
+    return replace(moment, detail=detail, note="worst frame")
 
 
 def _parts(facts: Facts, count: int) -> Iterator[Sequence[float]]:
@@ -111,6 +147,15 @@ def _moment(look: _Look, path: Path, video: VideoStream, taken: Sequence[Box]) -
     before = look.picture.resize(after.size, Image.Resampling.BICUBIC)
     detail, strength = detail_of(before, after, taken)
     return Moment(look.time_s, before, after, detail, strength)
+
+
+def _with_truth(moment: Moment, look: _Look, original: Original | None) -> Moment:
+    if original is None:
+        return moment
+    with open_input(original.path) as container:
+        frame = frame_at(container, original.path, (look.time_s + look.next_s) / 2 + original.later_s)
+        truth = picture_of(frame, original.video)
+    return replace(moment, truth=truth.resize(moment.after.size, Image.Resampling.BICUBIC))
 
 
 def _shown(look: _Look, chosen: Sequence[_Look]) -> bool:

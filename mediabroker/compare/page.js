@@ -4,6 +4,7 @@
   const moments = [...stage.querySelectorAll(".moment")];
   const thumbs = [...document.querySelectorAll(".film button")];
   const zooms = [...document.querySelectorAll(".zoom button")];
+  const lefts = [...document.querySelectorAll(".bar [data-left]")];
   const view = { zoom: 1, x: 0, y: 0 }; // x, y: shift of the picture in shares of the stage, 0 or less
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -72,6 +73,11 @@
   });
   thumbs.forEach((each, at) => each.addEventListener("click", () => choose(at)));
   zooms.forEach((each) => each.addEventListener("click", () => zoomTo(Number(each.dataset.zoom), ...middle())));
+  lefts.forEach((each) => each.addEventListener("click", () => {
+    stage.dataset.left = each.dataset.left;
+    document.getElementById("left").textContent = each.dataset.left;
+    lefts.forEach((other) => other.setAttribute("aria-pressed", other === each));
+  }));
   document.querySelectorAll(".details button").forEach((each, at) => each.addEventListener("click", () => {
     choose(at);
     zoomTo(4, Number(each.dataset.x), Number(each.dataset.y));

@@ -21,11 +21,16 @@ _WIDEST_PX = 1920
 """Wider overviews are reduced, both sides alike; details never are."""
 _THUMB_PX = 62
 _LOSSY = {"quality": 92, "method": 4}
+_LEFT = (
+    '<div class="zoom" role="group" aria-label="Left side">'
+    '<button type="button" data-left="source, bicubic" aria-pressed="true">Source</button>'
+    '<button type="button" data-left="original" aria-pressed="false">Original</button></div>'
+)
 _LOSSLESS = {"lossless": True, "method": 4}
 
 
-def write_page(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
-    """Write the page, whole or not at all."""
+def write_page(path: Path, facts: Facts, moments: Sequence[Moment], *, measured: str = "") -> None:
+    """Write the page, whole or not at all. `measured` is what stands between the pictures and the files, as HTML."""
     width, height = moments[0].after.size
     first = moments.index(max(moments, key=lambda moment: moment.strength))
     parts = {
@@ -45,6 +50,8 @@ def write_page(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
             for name, source, result in facts.rows
         ),
         "reduced": f"The large pictures are reduced to {_WIDEST_PX} pixels. " if width > _WIDEST_PX else "",
+        "measured": measured,
+        "left": _LEFT if moments[0].truth is not None else "",
         "css": _asset("page.css"),
         "js": _asset("page.js"),
     }
@@ -69,12 +76,18 @@ def _asset(name: str) -> str:
 def _stages(moments: Sequence[Moment], first: int) -> Iterator[str]:
     for index, moment in enumerate(moments):
         hidden = "" if index == first else " hidden"
-        yield (
-            f'<div class="moment"{hidden}>'
-            f'<div class="layer before">{_img(_overview(moment.before), f"source at {moment.timecode}", _LOSSY)}</div>'
-            f'<div class="layer after">{_img(_overview(moment.after), f"result at {moment.timecode}", _LOSSY)}</div>'
-            "</div>"
+        # The result lies on top: the slider uncovers what is below.
+        layers = (
+            ("before", "source", moment.before),
+            ("truth", "original", moment.truth),
+            ("after", "result", moment.after),
         )
+        stacked = "".join(
+            f'<div class="layer {kind}">{_img(_overview(picture), f"{name} at {moment.timecode}", _LOSSY)}</div>'
+            for kind, name, picture in layers
+            if picture is not None
+        )
+        yield f'<div class="moment"{hidden}>{stacked}</div>'
 
 
 def _thumbs(moments: Sequence[Moment], first: int) -> Iterator[str]:
@@ -93,11 +106,13 @@ def _details(moments: Sequence[Moment]) -> Iterator[str]:
         left, top, right, bottom = moment.detail
         width, height = moment.after.size
         where = f'data-x="{(left + right) / 2 / width:.4f}" data-y="{(top + bottom) / 2 / height:.4f}"'
+        pictures = "".join(_img(picture.crop(moment.detail), name, _LOSSLESS) for picture, name in moment.views)
+        (_, first), *others = moment.views
+        when = f"{moment.timecode}, {moment.note}" if moment.note else moment.timecode
+        names = "".join(f'<span class="{"is" if name == "result" else "was"}">{name}</span>' for _, name in others)
         yield (
-            f'<button type="button" {where}>'
-            f"{_img(moment.before.crop(moment.detail), 'source, enlarged', _LOSSLESS)}"
-            f"{_img(moment.after.crop(moment.detail), 'result', _LOSSLESS)}"
-            f'<span>source, bicubic · <b>{moment.timecode}</b></span><span class="is">result</span></button>'
+            f'<button type="button" class="of{len(moment.views)}" {where}>{pictures}'
+            f"<span>{first} · <b>{escape(when)}</b></span>{names}</button>"
         )
 
 

@@ -13,8 +13,6 @@ from mediabroker.compare.moments import ENLARGED_PX, Moment
 __all__ = ["write_still"]
 
 _MARGIN, _GAP, _HEAD = 36, 8, 104
-_HALF = 2 * ENLARGED_PX[0] + _GAP
-"""An overview is as wide as two details, so that the columns align."""
 _PAPER, _INK, _SOFT, _ACCENT = "#0e1011", "#eceeee", "#90979b", "#4fd1b0"
 _PLAIN = str.maketrans({"×": "x", "→": "to", "–": "-", "\u202f": " "})
 
@@ -22,23 +20,30 @@ _PLAIN = str.maketrans({"×": "x", "→": "to", "–": "-", "\u202f": " "})
 def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
     """Write the PNG, whole or not at all."""
     first = max(moments, key=lambda moment: moment.strength)
-    height = round(_HALF * first.after.height / first.after.width)
+    abreast = 2 if first.truth is None else 1  # details of so many moments fit into a row
+    width = _across(abreast * len(first.views))
+    half = (width - _GAP) // 2
+    height = round(half * first.after.height / first.after.width)
     below = _HEAD + height + _GAP
-    rows = (len(moments) + 1) // 2
-    size = (2 * _MARGIN + 2 * _HALF + _GAP, below + rows * (ENLARGED_PX[1] + _GAP) + _MARGIN - _GAP)
+    rows = -(-len(moments) // abreast)
+    size = (2 * _MARGIN + width, below + rows * (ENLARGED_PX[1] + _GAP) + _MARGIN - _GAP)
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
     _write_head(draw, facts, size[0])
-    for column, (picture, label) in enumerate(((first.before, "source, bicubic"), (first.after, "result"))):
-        left = _MARGIN + column * (_HALF + _GAP)
-        canvas.paste(picture.resize((_HALF, height), Image.Resampling.LANCZOS), (left, _HEAD))
-        _tag(draw, (left + 12, _HEAD + 12), label, strong=column == 1)
+    for column, (picture, label) in enumerate(first.views[:2]):
+        left = _MARGIN + column * (half + _GAP)
+        canvas.paste(picture.resize((half, height), Image.Resampling.LANCZOS), (left, _HEAD))
+        _tag(draw, (left + 12, _HEAD + 12), label, strong=label == "result")
     for index, moment in enumerate(moments):
-        left = _MARGIN + index % 2 * (_HALF + _GAP)
-        _paste_detail(canvas, draw, moment, (left, below + index // 2 * (ENLARGED_PX[1] + _GAP)))
+        left = _MARGIN + index % abreast * (half + _GAP)
+        _paste_detail(canvas, draw, moment, (left, below + index // abreast * (ENLARGED_PX[1] + _GAP)))
     partial = path.with_name(f".{path.name}.part")
     canvas.save(partial, "png")
     partial.replace(path)
+
+
+def _across(details: int) -> int:
+    return details * (ENLARGED_PX[0] + _GAP) - _GAP
 
 
 def _write_head(draw: ImageDraw.ImageDraw, facts: Facts, width: int) -> None:
@@ -52,12 +57,13 @@ def _write_head(draw: ImageDraw.ImageDraw, facts: Facts, width: int) -> None:
 
 def _paste_detail(canvas: Image.Image, draw: ImageDraw.ImageDraw, moment: Moment, corner: tuple[int, int]) -> None:
     left, top = corner
-    for column, picture in enumerate((moment.before, moment.after)):
+    for column, (picture, label) in enumerate(moment.views):
+        at = left + _across(column) + (_GAP if column else 0)
         detail = picture.crop(moment.detail)
         enlarged = detail.resize((detail.width * moment.zoom, detail.height * moment.zoom), Image.Resampling.NEAREST)
-        canvas.paste(enlarged, (left + column * (ENLARGED_PX[0] + _GAP), top))
-    _tag(draw, (left + 10, top + 10), f"{moment.timecode}, {moment.zoom}x", strong=False)
-    _tag(draw, (left + ENLARGED_PX[0] + _GAP + 10, top + 10), "result", strong=True)
+        canvas.paste(enlarged, (at, top))
+        text = label if column else ", ".join(filter(None, (moment.timecode, f"{moment.zoom}x", moment.note)))
+        _tag(draw, (at + 10, top + 10), text, strong=label == "result")
 
 
 def _tag(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, *, strong: bool) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
 
-__all__ = ["FfmpegBinary", "describe_ffmpeg", "find_ffmpeg"]
+__all__ = ["FfmpegBinary", "describe_ffmpeg", "find_ffmpeg", "find_ffmpeg_with"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +55,25 @@ def find_ffmpeg(configured: Path | None = None) -> Path:
     if (found := shutil.which("ffmpeg")) and (system := _usable(Path(found))):
         return system
     return _bundled()
+
+
+def find_ffmpeg_with(filter_name: str) -> Path | None:
+    """The first usable ffmpeg that has this filter, among the system's and the bundled one; None if neither has it."""
+    for find in (find_ffmpeg, _bundled):
+        try:
+            path = find()
+        except MissingDependencyError:
+            continue
+        if filter_name in _filters_of(path):
+            return path
+    return None
+
+
+@lru_cache(maxsize=16)
+def _filters_of(path: Path) -> frozenset[str]:
+    command = [os.fspath(path), "-nostdin", "-hide_banner", "-filters"]
+    done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
+    return frozenset(re.findall(r"^ [A-Z.]{2,3} (\S+)", done.stdout.decode(errors="replace"), re.MULTILINE))
 
 
 @lru_cache(maxsize=16)
