@@ -35,7 +35,7 @@ def load_layers(weights: Path) -> list[Layer]:
     return [Layer(tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in ("head", *body, "tail")]
 
 
-def calibration_pictures(folder: Path, scale: int, count: int = 32) -> list[Bytes]:
+def calibration_pictures(folder: Path, scale: int, count: int = 64) -> list[Bytes]:
     """Small luma planes with even sides, half of them clean and half out of the H.264 encoder."""
     random = np.random.default_rng(0)
     paths = image_paths(folder)
