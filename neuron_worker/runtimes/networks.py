@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import av.logging
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -169,13 +170,7 @@ def spandrel_shape(tensors: Tensors) -> Shape:
 
 
 def _load_foreign(tensors: Tensors) -> Any:
-    try:
-        import spandrel  # noqa: PLC0415  an extra of its own
-    except ImportError as error:
-        raise MissingDependencyError(
-            "this checkpoint is neither of the compact nor of the dense shape; spandrel may know it: "
-            f"`pip install 'mediabroker[checkpoints]'` ({error})"
-        ) from error
+    spandrel = _import_spandrel()
     try:
         found = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
     except spandrel.UnsupportedModelError as error:
@@ -184,6 +179,21 @@ def _load_foreign(tensors: Tensors) -> Any:
         raise ConfigurationError("the checkpoint needs more than a picture, such as a mask")
     found.model.eval().requires_grad_(requires_grad=False)
     return found
+
+
+def _import_spandrel() -> Any:
+    try:
+        import spandrel  # noqa: PLC0415  an extra of its own
+    except Exception as error:  # torchvision, which it needs, fails in ways of its own beside another torch
+        raise MissingDependencyError(
+            "this checkpoint is neither of the compact nor of the dense shape; spandrel may know it: "
+            f"`pip install 'mediabroker[checkpoints]'` ({error})"
+        ) from error
+    finally:
+        # torchvision may have routed FFmpeg's log into Python. A decoder's thread that waits for the interpreter's lock
+        # in order to log, and the thread that holds it and waits for that decoder to end, would wait for ever.
+        av.logging.set_level(None)
+    return spandrel
 
 
 def _luma(tensors: Tensors, scale: int) -> nn.Module:

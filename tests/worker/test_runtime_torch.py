@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import pickle
@@ -151,9 +152,21 @@ def test_dense_shape_is_recognised_and_enlarges(block: int, scale: int) -> None:
 def test_foreign_architectures_agree_with_spandrel() -> None:
     spandrel = pytest.importorskip("spandrel", reason="spandrel is an extra", exc_type=Exception)
     rgb = torch.rand(1, 3, 12, 14)
-    for kind, tensors, scale in (("compact", compact_tensors(4), 4), ("rrdb", dense_tensors(1), 4)):
+    for kind, tensors, scale in (("compact", compact_tensors(4), 4), ("rrdb", dense_tensors(1, growth=32), 4)):
         wanted = spandrel.ModelLoader().load_from_state_dict(dict(tensors)).model.eval()(rgb)
         assert torch.allclose(build(kind, tensors, scale)(rgb), wanted, atol=1e-6)
+
+
+def test_other_shapes_are_left_to_spandrel(tmp_path: Path) -> None:
+    spandrel = pytest.importorskip("spandrel", reason="spandrel is an extra", exc_type=Exception)
+    foreign = importlib.import_module("spandrel.architectures.PLKSR.__arch.PLKSR")
+    tensors = foreign.PLKSR(dim=8, n_blocks=1, upscaling_factor=2).state_dict()
+    made = install(tmp_path / "foreign.safetensors", {name: value.contiguous() for name, value in tensors.items()})
+    assert (made.kind, made.scale) == ("spandrel", 2)
+    rgb = np.random.default_rng(0).random((1, 3, 20, 26), np.float32)
+    wanted = spandrel.ModelLoader().load_from_state_dict(dict(tensors)).model.eval()(torch.from_numpy(rgb))
+    result = load(load_card("foreign", 2), TORCH, workers=1).upscale(rgb)
+    assert np.abs(result - wanted.detach().numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", pytest.param(".pth", marks=needs_safe_torch)])
