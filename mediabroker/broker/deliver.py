@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mediabroker.broker.core import Core
 from mediabroker.broker.tell import end
-from mediabroker.errors import ErrorCode, JobError, UnsupportedError
+from mediabroker.errors import ConfigurationError, ErrorCode, JobError, MediaError, UnsupportedError
 from mediabroker.jobs import result_type_of
 from mediabroker.results import JobResult, Output
 from mediabroker.states import JobState
@@ -27,9 +27,14 @@ def deliver(core: Core, job_id: str) -> None:
         return
     try:
         result, missing = _inspect(core, job, attempt)
-    except UnsupportedError as error:
+    except (ConfigurationError, MediaError, UnsupportedError) as error:
+        # Nobody here can look at the outputs until a person has changed something.
         _hold(core, job, attempt, str(error))
         return
+    except BaseException:
+        with core.store.write() as tx:
+            attempts.release(tx, attempt)
+        raise
     with core.store.write() as tx:
         if not attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
             return

@@ -1,0 +1,24 @@
+"""Amazon Web Services: S3 objects and SQS queues. Needs the extra `aws`.
+
+Names load when they are first used, so that a command that lists plug-ins does not load the vendor's SDK.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediabroker_aws.s3 import S3Store
+    from mediabroker_aws.settings import AwsSettings
+    from mediabroker_aws.sqs import SqsSource
+
+__all__ = ["AwsSettings", "S3Store", "SqsSource"]
+
+_HOMES = {"AwsSettings": "settings", "S3Store": "s3", "SqsSource": "sqs"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,249 @@
+"""`s3://` objects: read in one version however often the connection breaks, written whole or not at all.
+
+Conditional writes (`If-None-Match: *`, also when a multipart upload is completed) answer 412 when the object is there
+and 409 when another one is being written. An upload marks its object, so that an answer that was lost is recognised.
+Source: Amazon S3 User Guide, "Conditional writes", "Multipart upload limits" (10,000 parts), read 2026.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+
+from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.objects import ObjectStat
+from mediabroker.refs import MediaURI
+from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.settings import S3Settings, build_settings
+
+__all__ = ["S3Store"]
+
+_log = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+_RESUMES = 5
+"""How often in a row a download may break without a byte of progress."""
+_WRITES = 4
+_PAUSE_S = 0.2
+_TIER_PARTS = 1000
+"""Parts double in size after so many, so that 10,000 of them hold the largest object there can be."""
+_MARK = "mediabroker-upload"
+
+_NOT_FOUND = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+_DENIED = frozenset({"403", "AccessDenied", "AllAccessDisabled", "InvalidObjectState"})
+_CHANGED = frozenset({"412", "PreconditionFailed"})
+_CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+_ELSEWHERE = frozenset(
+    {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+
+
+class S3Store:
+    """An `ObjectStore`; see there for the promises."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = build_settings(S3Settings, "stores.s3", settings)
+        style = {"addressing_style": "path"} if self._settings.path_style else {}
+        # Every call below may be repeated: reads, parts, and writes whose outcome the upload's mark tells.
+        self._client = AwsClient("s3", self._settings, attempts=3, s3=style)
+
+    def stat(self, uri: MediaURI) -> ObjectStat | None:
+        try:
+            found = self._client.call("head_object", Bucket=uri.bucket, Key=uri.key)
+        except ProviderError as error:
+            if error.provider_code in _NOT_FOUND:
+                return None
+            raise _explained(error, uri, writing=False) from error
+        return ObjectStat(found["ContentLength"], found["ETag"].strip('"'))
+
+    def read(self, uri: MediaURI, *, start: int = 0) -> Iterator[bytes]:
+        offset, version, failures = start, "", 0
+        while True:
+            try:
+                answer = self._get(uri, offset, version)
+                if answer is None:
+                    return
+                version = answer["ETag"]
+                for chunk in _chunks(answer["Body"]):
+                    offset, failures = offset + len(chunk), 0
+                    yield chunk
+            except _BrokenError as error:
+                failures += 1
+                if failures > _RESUMES:
+                    raise UnavailableError(f"{uri} breaks off at byte {offset}: {error}", provider="s3") from error
+                _log.info("a download is resumed", extra={"uri": str(uri), "offset": offset})
+                time.sleep(_PAUSE_S * failures)
+            else:
+                return
+
+    def _get(self, uri: MediaURI, offset: int, version: str) -> dict[str, Any] | None:
+        """The object from `offset` on, of that version; None when there is nothing left."""
+        conditions = {"IfMatch": version} if version else {}
+        ranged = {"Range": f"bytes={offset}-"} if offset else {}  # whole objects also have their checksum verified
+        try:
+            answer = self._client.call("get_object", Bucket=uri.bucket, Key=uri.key, **conditions, **ranged)
+        except ProviderError as error:
+            if error.provider_code in ("416", "InvalidRange"):
+                return None
+            raise _explained(error, uri, writing=False) from error
+        if offset and "ContentRange" not in answer:
+            raise MediaError(ErrorCode.INPUT_DENIED, f"{uri}: the store does not serve parts of objects")
+        return answer
+
+    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+        upload = _Upload(self._client, self._settings, uri, overwrite=overwrite)
+        try:
+            size_bytes, version = upload.run(chunks)
+        except ProviderError as error:
+            raise _explained(error, uri, writing=True) from error
+        return ObjectStat(size_bytes, version.strip('"'))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _BrokenError(Exception):
+    """The connection broke in the middle of a body."""
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    try:
+        yield from body.iter_chunks(_CHUNK_BYTES)
+    except FlexibleChecksumError as error:
+        # The bytes are already with the caller and cannot be taken back; the whole read may be tried again.
+        raise UnavailableError(f"the object arrived damaged: {error}", provider="s3", operation="get_object") from error
+    except BotoCoreError as error:  # cut short, reset, timed out
+        raise _BrokenError(str(error)) from error
+    finally:
+        body.close()
+
+
+class _Upload:
+    """One object on its way up."""
+
+    def __init__(self, client: AwsClient, settings: S3Settings, uri: MediaURI, *, overwrite: bool) -> None:
+        self._client = client
+        self._settings = settings
+        self._uri = uri
+        self._where = {"Bucket": uri.bucket, "Key": uri.key}
+        self._condition: dict[str, str] = {} if overwrite else {"IfNoneMatch": "*"}
+        self._mark = secrets.token_hex(16)
+
+    def run(self, chunks: Iterator[bytes]) -> tuple[int, str]:
+        """Size in bytes and ETag of what was stored."""
+        parts = _parts(chunks, self._settings.part_bytes)
+        first = next(parts, b"")
+        second = next(parts, None)
+        if second is None:
+            answer = self._settled(
+                lambda: self._client.call(
+                    "put_object", **self._where, **self._condition, Body=first, Metadata={_MARK: self._mark}
+                )
+            )
+            return len(first), str(answer["ETag"])
+        return self._in_parts(itertools.chain((first, second), parts))
+
+    def _in_parts(self, parts: Iterator[bytes]) -> tuple[int, str]:
+        self._abort_abandoned()
+        started = self._client.call("create_multipart_upload", **self._where, Metadata={_MARK: self._mark})
+        upload = {**self._where, "UploadId": started["UploadId"]}
+        try:
+            done, size_bytes = [], 0
+            for number, part in enumerate(parts, start=1):
+                answer = self._client.call("upload_part", **upload, PartNumber=number, Body=part)
+                done.append({"PartNumber": number, **_tags(answer)})
+                size_bytes += len(part)
+            answer = self._settled(
+                lambda: self._client.call(
+                    "complete_multipart_upload", **upload, **self._condition, MultipartUpload={"Parts": done}
+                )
+            )
+        except BaseException:
+            self._abort(started["UploadId"])
+            raise
+        return size_bytes, str(answer["ETag"])
+
+    def _settled(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer to the call that makes the object appear, also when an answer was lost on the way."""
+        for attempt in range(1, _WRITES + 1):
+            try:
+                return send()
+            except ProviderError as error:
+                if error.provider_code not in _CONFLICT and (stored := self._already_stored()):
+                    return stored
+                again = error.retryable or error.provider_code in _CONFLICT
+                if not again or attempt == _WRITES:
+                    raise
+                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt))  # noqa: S311  jitter is no secret
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _already_stored(self) -> dict[str, Any] | None:
+        try:
+            found = self._client.call("head_object", **self._where)
+        except ProviderError:
+            return None
+        return found if found.get("Metadata", {}).get(_MARK) == self._mark else None
+
+    def _abort_abandoned(self) -> None:
+        """Uploads to this key that nobody has finished for a day: they cost storage and are seen by nobody."""
+        horizon = datetime.now(timezone.utc) - timedelta(seconds=self._settings.abandoned_after_s)
+        try:
+            listed = self._client.call("list_multipart_uploads", Bucket=self._uri.bucket, Prefix=self._uri.key)
+        except ProviderError as error:
+            _log.info("abandoned uploads could not be listed: %s", error)
+            return
+        for each in listed.get("Uploads", ()):
+            if each["Key"] == self._uri.key and each["Initiated"] < horizon:
+                self._abort(each["UploadId"])
+
+    def _abort(self, upload_id: str) -> None:
+        try:
+            self._client.call("abort_multipart_upload", **self._where, UploadId=upload_id)
+        except ProviderError as error:
+            # The next write to this key, or the bucket's life-cycle rule, will do it.
+            _log.warning("an upload could not be aborted: %s", error, extra={"uri": str(self._uri)})
+
+
+def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
+    """The same bytes in parts as large as the store wants them; only the last one is smaller."""
+    buffer, number = bytearray(), 0
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) > (wanted := part_bytes * 2 ** (number // _TIER_PARTS)):
+            yield bytes(buffer[:wanted])
+            del buffer[:wanted]
+            number += 1
+    if buffer:
+        yield bytes(buffer)
+
+
+def _tags(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name == "ETag" or name.startswith("ChecksumCRC")}
+
+
+def _explained(error: ProviderError, uri: MediaURI, *, writing: bool) -> Exception:
+    """What the refusal means for the object; errors of credentials and of the service stay what they are."""
+    code = error.provider_code or ""
+    about = {"provider_code": error.provider_code, "request_id": error.request_id}
+    denied = ErrorCode.OUTPUT_DENIED if writing else ErrorCode.INPUT_DENIED
+    if code in _NOT_FOUND:
+        missing = "the bucket does not exist" if code == "NoSuchBucket" else "it does not exist"
+        return MediaError(denied if writing else ErrorCode.INPUT_NOT_FOUND, f"{uri}: {missing}", **about)
+    if code in _DENIED:
+        why = "it is archived; restore it first" if code == "InvalidObjectState" else "access is denied"
+        return MediaError(denied, f"{uri}: {why}", **about)
+    if code in _CHANGED:
+        if writing:
+            return MediaError(ErrorCode.OUTPUT_EXISTS, f"{uri} exists; set overwrite to replace it", **about)
+        return MediaError(ErrorCode.INPUT_CHANGED, f"{uri} was replaced while it was read", **about)
+    if code in _ELSEWHERE:
+        return MediaError(denied, f"{uri}: the bucket lies in another region; set it as stores.s3.region", **about)
+    return error

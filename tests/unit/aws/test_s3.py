@@ -1,0 +1,231 @@
+"""S3 as an object store: over moto where it is honest, over scripted answers where it is too kind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediabroker.errors import AuthenticationError, ConfigurationError, ErrorCode, MediaError, UnavailableError
+from mediabroker.refs import MediaURI
+from mediabroker.storage import Stores
+from mediabroker_aws import S3Store
+from tests.unit.aws.conftest import REGION, Aws, Scripted, hang_up, reply
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def bucket(aws: Aws, name: str) -> str:
+    aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+def settings(endpoint: str, **more: Any) -> dict[str, Any]:
+    return {"endpoint_url": endpoint, "region": REGION, "path_style": True, "part_bytes": 5 * MIB, **more}
+
+
+@pytest.fixture
+def store(endpoint: str) -> Iterator[S3Store]:
+    store = S3Store(settings(endpoint))
+    yield store
+    store.close()
+
+
+def uri(bucket: str, key: str = "a.mp4") -> MediaURI:
+    return MediaURI(f"s3://{bucket}/{key}")
+
+
+def read(store: S3Store, where: MediaURI, start: int = 0) -> bytes:
+    return b"".join(store.read(where, start=start))
+
+
+def uploads(aws: Aws, bucket: str) -> list[Any]:
+    return list(aws("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []))
+
+
+@pytest.mark.parametrize("body", [b"", b"video", b"x" * (5 * MIB), bytes(range(256)) * (44 * 1024)])
+def test_what_is_written_is_there_whole_and_read_back(store: S3Store, bucket: str, aws: Aws, body: bytes) -> None:
+    chunks = (body[start : start + MIB] for start in range(0, len(body), MIB))
+    written = store.write(uri(bucket), chunks)
+    assert written == store.stat(uri(bucket))
+    assert written.size_bytes == len(body)
+    assert read(store, uri(bucket)) == body
+    assert read(store, uri(bucket), start=len(body)) == b""
+    assert read(store, uri(bucket), start=3) == body[3:]
+    assert uploads(aws, bucket) == []
+
+
+@pytest.mark.parametrize("size", [5, 11 * MIB])
+def test_an_object_that_is_there_is_not_replaced_unless_asked(store: S3Store, bucket: str, aws: Aws, size: int) -> None:
+    store.write(uri(bucket), iter([b"first"]))
+    with pytest.raises(MediaError, match="exists; set overwrite") as caught:
+        store.write(uri(bucket), iter([b"x" * size]))
+    assert caught.value.error.code is ErrorCode.OUTPUT_EXISTS
+    assert read(store, uri(bucket)) == b"first"
+    assert uploads(aws, bucket) == []
+    assert store.write(uri(bucket), iter([b"x" * size]), overwrite=True).size_bytes == size
+
+
+@pytest.mark.parametrize("key", ["a b'\"#%?+&.mp4", "../up", "a/../b", "größe/影片.mp4", "x" * 1024, "%2e%2e"])
+def test_keys_are_literal(store: S3Store, bucket: str, aws: Aws, key: str) -> None:
+    store.write(uri(bucket, key), iter([b"1"]))
+    assert [each["Key"] for each in aws("s3").list_objects_v2(Bucket=bucket)["Contents"]] == [key]
+    assert read(store, uri(bucket, key)) == b"1"
+
+
+def test_O8_what_is_not_there_is_said_so(store: S3Store, bucket: str) -> None:
+    assert store.stat(uri(bucket)) is None
+    with pytest.raises(MediaError) as caught:
+        read(store, uri(bucket))
+    assert caught.value.error.code is ErrorCode.INPUT_NOT_FOUND
+    with pytest.raises(MediaError, match="bucket does not exist") as caught:
+        store.write(uri("no-such-bucket-here"), iter([b"1"]))
+    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+
+
+def test_O4_an_upload_that_breaks_off_leaves_nothing(store: S3Store, bucket: str, aws: Aws) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"x" * (11 * MIB)
+        raise LookupError("the source is gone")
+
+    with pytest.raises(LookupError):
+        store.write(uri(bucket), breaking())
+    assert uploads(aws, bucket) == []
+    assert store.stat(uri(bucket)) is None
+
+
+def test_O4_an_abandoned_upload_is_aborted_when_its_key_is_written_again_and_no_other(
+    endpoint: str, bucket: str, aws: Aws
+) -> None:
+    for key in ("a.mp4", "a.mp4.bak"):
+        aws("s3").create_multipart_upload(Bucket=bucket, Key=key)
+    store = S3Store(settings(endpoint, abandoned_after_s=0))
+    store.write(uri(bucket), iter([b"x" * (11 * MIB)]))
+    store.close()
+    assert [each["Key"] for each in uploads(aws, bucket)] == ["a.mp4.bak"]
+
+
+def test_any_two_stores_copy_to_each_other(endpoint: str, bucket: str, tmp_path: Path) -> None:
+    stores = Stores({"s3": settings(endpoint)})
+    source, target = MediaURI(tmp_path / "a.bin"), MediaURI(tmp_path / "b.bin")
+    source.path.write_bytes(b"v" * (6 * MIB))
+    stores.copy(source, uri(bucket))
+    stores.copy(uri(bucket), target)
+    assert target.path.read_bytes() == source.path.read_bytes()
+    stores.close()
+
+
+@pytest.fixture
+def rough(scripted: Scripted) -> Iterator[S3Store]:
+    store = S3Store(settings(scripted.url))
+    yield store
+    store.close()
+
+
+BODY = bytes(range(256)) * 20_000
+WHERE = uri("bucket")
+NEVER = reply(206, b"x" * 10, send=0, ETag='"v1"', Content_Range="bytes 1-2/3")
+
+
+def test_O1_O2_a_download_that_breaks_is_resumed_in_the_same_version(scripted: Scripted, rough: S3Store) -> None:
+    cut = 3 * MIB
+    scripted.answers = [
+        reply(200, BODY, send=cut, ETag='"v1"'),
+        hang_up,
+        reply(206, BODY[cut:], ETag='"v1"', Content_Range=f"bytes {cut}-{len(BODY) - 1}/{len(BODY)}"),
+    ]
+    assert read(rough, WHERE) == BODY
+    _, _, last = scripted.requests[-1]
+    assert (last["range"], last["if-match"]) == (f"bytes={cut}-", '"v1"')
+
+
+def test_O3_an_object_that_is_replaced_meanwhile_is_an_error_and_no_mixture(scripted: Scripted, rough: S3Store) -> None:
+    changed = b"<Error><Code>PreconditionFailed</Code><Message>m</Message></Error>"
+    scripted.answers = [reply(200, BODY, send=2 * MIB, ETag='"v1"'), reply(412, changed)]
+    with pytest.raises(MediaError) as caught:
+        read(rough, WHERE)
+    assert caught.value.error.code is ErrorCode.INPUT_CHANGED
+
+
+def test_a_download_that_never_gets_further_is_given_up(
+    scripted: Scripted, rough: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediabroker_aws.s3._PAUSE_S", 0)
+    scripted.answers = [
+        reply(200, BODY, send=MIB, ETag='"v1"'),
+        reply(206, b"x" * 10, send=0, ETag='"v1"', Content_Range="bytes 1-2/3"),
+    ]
+    with pytest.raises(UnavailableError, match=f"breaks off at byte {MIB}"):
+        read(rough, WHERE)
+
+
+def test_O9_a_flipped_bit_is_noticed(scripted: Scripted, rough: S3Store) -> None:
+    scripted.answers = [reply(200, b"video", ETag='"v1"', x_amz_checksum_crc32="AAAAAA==")]
+    with pytest.raises(UnavailableError, match="damaged"):
+        read(rough, WHERE)
+    assert len(scripted.requests) == 1
+
+
+def test_O5_an_upload_whose_answer_was_lost_is_recognised_by_its_mark(scripted: Scripted, rough: S3Store) -> None:
+    exists = b"<Error><Code>PreconditionFailed</Code><Message>m</Message></Error>"
+    marks: list[str] = []
+
+    def accept_and_hang_up(handler: Any) -> None:
+        marks.append(handler.headers["x-amz-meta-mediabroker-upload"])
+        hang_up(handler)
+
+    def head(handler: Any) -> None:
+        reply(200, b"", ETag='"v1"', x_amz_meta_mediabroker_upload=marks[0])(handler)
+
+    scripted.answers = [accept_and_hang_up, reply(412, exists), head]
+    assert rough.write(WHERE, iter([b"video"])).version == "v1"
+
+
+def test_O5_somebody_elses_object_is_not_taken_for_ours(scripted: Scripted, rough: S3Store) -> None:
+    exists = b"<Error><Code>PreconditionFailed</Code><Message>m</Message></Error>"
+    other = reply(200, b"", ETag='"v1"', x_amz_meta_mediabroker_upload="another")
+    scripted.answers = [hang_up, reply(412, exists), other]
+    with pytest.raises(MediaError) as caught:
+        rough.write(WHERE, iter([b"video"]))
+    assert caught.value.error.code is ErrorCode.OUTPUT_EXISTS
+
+
+def test_O6_a_concurrent_write_is_tried_again(scripted: Scripted, rough: S3Store) -> None:
+    conflict = b"<Error><Code>ConditionalRequestConflict</Code><Message>m</Message></Error>"
+    scripted.answers = [reply(409, conflict), reply(200, b"", ETag='"v2"')]
+    assert rough.write(WHERE, iter([b"video"])).version == "v2"
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidObjectState"])
+def test_refusals_are_said_in_words_of_the_media(scripted: Scripted, rough: S3Store, code: str) -> None:
+    scripted.answers = [reply(403, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())]
+    with pytest.raises(MediaError) as caught:
+        read(rough, WHERE)
+    assert caught.value.error.code is ErrorCode.INPUT_DENIED
+    with pytest.raises(MediaError) as caught:
+        rough.write(WHERE, iter([b"1"]))
+    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+
+
+def test_O7_expired_credentials_are_an_authentication_error_without_a_secret(
+    scripted: Scripted, rough: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.answers = [reply(400, b"<Error><Code>ExpiredToken</Code><Message>m</Message></Error>")]
+    caplog.set_level(logging.DEBUG, "mediabroker")
+    caplog.set_level(logging.DEBUG, "mediabroker_aws")
+    with pytest.raises(AuthenticationError) as caught:
+        read(rough, WHERE)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("mediabroker")]
+    for text in (*ours, repr(caught.value), repr(rough._client)):
+        assert "secret-canary" not in text
+        assert "AKIDCANARY" not in text
+
+
+def test_without_a_region_the_setting_is_named(name: str) -> None:
+    store = S3Store({"region": None, "profile": "nobody"})
+    with pytest.raises(ConfigurationError, match="nobody"):
+        store.stat(uri(name))
