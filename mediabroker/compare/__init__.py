@@ -11,7 +11,7 @@ How near the result comes to a truth, in figures:
     pairing   frames that are shown at the same time
     metrics   PSNR and SSIM
     vmaf      VMAF, by an ffmpeg that has it
-    measure   all of these for the result and for plain enlargements of the source
+    measuring all of these for the result and for plain enlargements of the source
     agreement frames, times, sound and tags that should have stayed
     figures   the values; words says what they mean, chart draws them, measured is their part of the page
 
@@ -81,7 +81,7 @@ def measure(
     from mediabroker.compare.agreement import agreement_of  # noqa: PLC0415  PyAV, numpy and Pillow load on use
     from mediabroker.compare.figures import Comparison  # noqa: PLC0415
     from mediabroker.compare.luma import Track  # noqa: PLC0415
-    from mediabroker.compare.measure import Tracks, measure_quality  # noqa: PLC0415
+    from mediabroker.compare.measuring import Tracks, measure_quality  # noqa: PLC0415
 
     tracks = Tracks(Track.of(source), Track.of(result), Track.of(reference) if reference else None)
     quality = measure_quality(tracks, every=every, limit_s=limit_s, with_vmaf=vmaf, on_progress=on_progress)
@@ -109,7 +109,8 @@ def show(comparison: Comparison, *, page: Path | None = None, still: Path | None
     from mediabroker.compare.still import write_still  # noqa: PLC0415
 
     source, result = Path(comparison.source), Path(comparison.result)
-    facts = Facts.of(source, result, method="compare", elapsed_s=None)
+    against = Path(comparison.reference or comparison.source).name
+    facts = Facts.of(source, result, method=f"measured against {against}", elapsed_s=None)
     lead_s, original = Track.of(source).lead_s, None
     if comparison.reference is not None:
         truth = Track.of(Path(comparison.reference))

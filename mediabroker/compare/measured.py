@@ -20,8 +20,8 @@ def measured_section(comparison: Comparison) -> str:
         f'<section aria-labelledby="measured"><h2 id="measured">{title}</h2>'
         f'<p class="lead">{escape(meaning(quality))}</p>'
         f'<ul class="verdicts">{"".join(f"<li>{escape(_sentence(each))}</li>" for each in verdicts(quality))}</ul>'
-        f'<table class="scores"><thead><tr><td></td>{"".join(_heads(quality))}</tr></thead>'
-        f"<tbody>{''.join(_rows(quality))}</tbody></table>"
+        f'<div class="wide"><table class="scores"><thead><tr><td></td>{"".join(_heads(quality))}</tr></thead>'
+        f"<tbody>{''.join(_rows(quality))}</tbody></table></div>"
         f'<div class="charts">{"".join(_charts(quality))}</div></section>'
         f'<section aria-labelledby="kept"><h2 id="kept">What stayed as it was</h2>'
         f'<table class="kept"><tbody>{"".join(_checks(comparison))}</tbody></table></section>'
@@ -49,8 +49,8 @@ def _cell(pictures: Pictures, metric: Metric) -> str:
     if spread is None:
         return "<td>–</td>"
     digits = decimals(metric)
-    small = f"worst 1 % {spread.worst_1pct:.{digits}f} · lowest {spread.lowest:.{digits}f}"
-    return f"<td><b>{spread.mean:.{digits}f}</b><small>{small}</small></td>"
+    lesser = (f"worst 1 % {spread.worst_1pct:.{digits}f}", f"lowest {spread.lowest:.{digits}f}")
+    return f"<td><b>{spread.mean:.{digits}f}</b>{''.join(f'<small>{each}</small>' for each in lesser)}</td>"
 
 
 def _charts(quality: Quality) -> Iterator[str]:
@@ -61,7 +61,7 @@ def _charts(quality: Quality) -> Iterator[str]:
             pictures.name: pictures.frames.of(metric) for pictures in quality.pictures
         }
         marked = quality.times_s.index(quality.worst.time_s) if metric == "psnr_y_db" else None
-        title = f"{LABELS[metric]} over time"
+        title = f"{LABELS[metric]} over time" + ("; the circle is the worst frame" if marked is not None else "")
         yield f"<figure><figcaption>{escape(title)}</figcaption>{chart(title, quality.times_s, curves, marked=marked)}"
         yield "</figure>"
 

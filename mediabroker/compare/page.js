@@ -3,7 +3,7 @@
   const split = document.getElementById("split");
   const moments = [...stage.querySelectorAll(".moment")];
   const thumbs = [...document.querySelectorAll(".film button")];
-  const zooms = [...document.querySelectorAll(".zoom button")];
+  const zooms = [...document.querySelectorAll(".bar [data-zoom]")];
   const lefts = [...document.querySelectorAll(".bar [data-left]")];
   const view = { zoom: 1, x: 0, y: 0 }; // x, y: shift of the picture in shares of the stage, 0 or less
 

@@ -97,7 +97,7 @@ def _thumbs(moments: Sequence[Moment], first: int) -> Iterator[str]:
         small.thumbnail((4 * _THUMB_PX, 2 * _THUMB_PX))
         yield (
             f'<button type="button" aria-pressed="{pressed}">{_img(small, "", _LOSSY)}'
-            f"<span>{moment.timecode}</span></button>"
+            f"<span>{escape(moment.note) or moment.timecode}</span></button>"
         )
 
 

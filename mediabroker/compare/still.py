@@ -58,7 +58,7 @@ def _write_head(draw: ImageDraw.ImageDraw, facts: Facts, width: int) -> None:
 def _paste_detail(canvas: Image.Image, draw: ImageDraw.ImageDraw, moment: Moment, corner: tuple[int, int]) -> None:
     left, top = corner
     for column, (picture, label) in enumerate(moment.views):
-        at = left + _across(column) + (_GAP if column else 0)
+        at = left + column * (ENLARGED_PX[0] + _GAP)
         detail = picture.crop(moment.detail)
         enlarged = detail.resize((detail.width * moment.zoom, detail.height * moment.zoom), Image.Resampling.NEAREST)
         canvas.paste(enlarged, (at, top))

@@ -79,7 +79,8 @@ def checks(agreement: Agreement) -> Iterator[Check]:
     yield Check("frames", f"{after} in both" if before == after else f"{before} → {after}", before == after)
     if agreement.time_deviation_s is not None:
         moved_ms = 1000 * agreement.time_deviation_s
-        yield Check("times of frames", f"at most {moved_ms:.1f} ms apart", moved_ms < 2)
+        text = f"at most {moved_ms:.3g} ms apart" if moved_ms else "the same"
+        yield Check("times of frames", text, moved_ms < 2)
     if agreement.duration_change_s is not None:
         change_s = agreement.duration_change_s
         yield Check("duration", f"{change_s:+.3f} s" if change_s else "the same", abs(change_s) < 0.1)
