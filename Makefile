@@ -3,6 +3,7 @@
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
 #   make test check               what CI runs
+#   make test-torch            the tests that need torch and OpenVINO, which are large
 #   make bench bench-engine docs  measure; write the generated reference pages
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo test check lint types imports dist bench bench-engine docs clean
+.PHONY: help demo test test-torch check lint types imports dist bench bench-engine docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,11 @@ $(BIN)/python:
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
+.venv/torch.stamp: .venv/dev.stamp
+	@echo "installing mediabroker[training,openvino] into .venv"
+	@$(PIP) install -c constraints.txt -e '.[training,openvino]'
+	@touch $@
+
 # Variables reach the recipe through the environment, so that any path is one word, with spaces and quotes in it.
 # Jobs of the demo are kept in its own folder, not among the user's.
 demo: .venv/local.stamp
@@ -43,6 +49,10 @@ demo: .venv/local.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
+
+# What the suite leaves out where torch and OpenVINO are not installed; they take a gigabyte.
+test-torch: .venv/torch.stamp
+	$(BIN)/python -m pytest tests/worker $(ARGS)
 
 check: lint types imports dist
 
