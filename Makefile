@@ -3,7 +3,7 @@
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
 #   make test check               what CI runs
-#   make test-torch            the tests that need torch and OpenVINO, which are large
+#   make test-torch               the tests that need torch and OpenVINO, which are large
 #   make bench bench-engine docs  measure; write the generated reference pages
 
 PYTHON ?= python3
