@@ -78,7 +78,7 @@ def _frame_times(path: Path) -> Iterator[float]:
         tick_s = float(stream.time_base or 1)
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
-                time = packet.pts if packet.pts is not None else packet.dts
+                time = packet.dts if packet.pts is None or container.format.name == "avi" else packet.pts
                 heapq.heappush(held, time if time is not None else 0)
             while held and (len(held) > _REORDER_FRAMES or not packet.size):
                 time = heapq.heappop(held)

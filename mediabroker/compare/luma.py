@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -97,10 +98,10 @@ class Track:
             )
         with open_input(path) as container, media_errors(path):
             tick_s = moving_pictures(container)[0].time_base or Fraction(1, 90_000)
-            first = next(_frames(container), None)
-            if first is None:
+            ticks, frame = next(_frames(container), (None, None))
+            if frame is None:
                 raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: no frame can be decoded")
-            lead_s = max((first.time or 0.0) - (container.start_time or 0) / av.time_base, 0.0)
+            lead_s = max(float((ticks or 0) * tick_s) - (container.start_time or 0) / av.time_base, 0.0)
         return cls(path, video, Scale(video.bit_depth, video.color_range == "pc"), tick_s, lead_s)
 
     @property
@@ -117,18 +118,14 @@ class Track:
         """
         with open_input(self.path) as container, media_errors(self.path):
             first = last = None
-            for number, frame in enumerate(_frames(container)):
-                time_s = self._time_of(container, number, frame)
+            rate = Fraction(self.video.frame_rate) or Fraction(25)
+            for number, (ticks, frame) in enumerate(_frames(container)):
+                time_s = number / rate if ticks is None else ticks * self.tick_s
                 first = time_s if first is None else first
                 if last is not None and time_s <= last:
                     continue
                 last = time_s
                 yield Picture(time_s - first, self._upright(frame))
-
-    def _time_of(self, container: Any, number: int, frame: Any) -> Fraction:
-        if container.format.name == "avi" or frame.pts is None:  # AVI only numbers its frames
-            return number / (Fraction(self.video.frame_rate) or Fraction(25))
-        return Fraction(frame.pts * frame.time_base)
 
     def _upright(self, frame: Any) -> Samples:
         if (frame.width, frame.height) != (self.video.width_px, self.video.height_px):
@@ -150,12 +147,21 @@ def resized(samples: Samples, size: tuple[int, int], kernel: Image.Resampling, s
     return scale.rounded(np.asarray(picture))
 
 
-def _frames(container: Any) -> Iterator[Any]:
+def _frames(container: Any) -> Iterator[tuple[int | None, Any]]:
+    """Every frame with its time in ticks, None where nothing tells it."""
     container.flags |= _GENERATE_TIMES
     stream = moving_pictures(container)[0]
     stream.thread_type = "AUTO"
+    numbers: deque[int] | None = deque() if container.format.name == "avi" else None
     for packet in container.demux(stream):
         try:
-            yield from packet.decode()
+            frames = packet.decode()
         except av.error.InvalidDataError:
             continue  # leading frames of an open group of pictures, or a damaged one
+        if numbers is None:
+            yield from ((frame.pts, frame) for frame in frames)
+            continue
+        # AVI numbers its frames as they are stored: the k-th that is shown has the k-th number.
+        if packet.size and packet.dts is not None:
+            numbers.append(packet.dts)
+        yield from ((numbers.popleft() if numbers else None, frame) for frame in frames)

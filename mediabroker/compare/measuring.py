@@ -83,9 +83,9 @@ def measure_quality(
     with ExitStack() as stack:
         meter = stack.enter_context(meter) if (meter := _vmaf_of(tracks, every, with_vmaf, notes)) else None
         for number, pictures in enumerate(pairing):
-            shown = dict(zip(tracks.named, pictures, strict=True))
-            planes = list(_planes(tracks, {name: each.samples for name, each in shown.items()}))
-            if number % every == 0:
+            scored = number % every == 0
+            planes = list(_planes(tracks, [each.samples for each in pictures])) if scored or meter is not None else []
+            if scored:
                 tally.add(float(pictures[0].time_s), planes, tracks.scale)
             if meter is not None:
                 try:
@@ -115,12 +115,13 @@ class _Tally:
             self.ssim[index].append(round(truth.ssim(plane), 6))
 
 
-def _planes(tracks: Tracks, shown: dict[str, Samples]) -> Iterator[Samples]:
-    """The truth, then what `NAMES` names, all of one size on one scale."""
-    scale = tracks.scale
-    source, result = (scale.convert(shown[name], tracks.named[name].scale) for name in ("source", "result"))
-    reduced = tracks.truth.size
-    yield scale.convert(shown["reference"], tracks.truth.scale) if tracks.reference else source
+def _planes(tracks: Tracks, shown: Sequence[Samples]) -> Iterator[Samples]:
+    """The truth, then what `NAMES` names, all of one size on one scale; `shown` is one picture of each track."""
+    scale, reduced = tracks.scale, tracks.truth.size
+    converted = [scale.convert(each, track.scale) for each, track in zip(shown, tracks.named.values(), strict=True)]
+    source, result = converted[:2]
+    yield source if tracks.reference is None else converted[2]
+    # Against a reference all are of its size already; against the source all are reduced in the same way.
     yield resized(result, reduced, Image.Resampling.BICUBIC, scale)
     for name in NAMES[1:]:
         enlarged = resized(source, tracks.result.size, _KERNELS[name], scale)

@@ -24,7 +24,7 @@ _MEANINGS = {
     "replaces looking.",
     "source": "No original was given, so quality cannot be measured. Each picture was reduced to the source's size and "
     "compared with the source: high figures mean that nothing of it was lost or shifted. They do not say whether the "
-    "added detail is right, and plain filters, which add none, score best here.",
+    "added detail is right: plain filters, which add none, score about as high.",
 }
 
 

@@ -19,7 +19,20 @@ from mediabroker.compare.metrics import IDENTICAL_DB
 from mediabroker.compare.words import checks, verdicts
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.binary import find_ffmpeg_with
-from tests.clips import make_audio_only, make_clip, make_full_range, make_rotated, make_ten_bit, make_vfr
+from tests.clips import (
+    make_audio_only,
+    make_clip,
+    make_full_range,
+    make_hdr10,
+    make_interlaced,
+    make_mkv_without_duration,
+    make_odd,
+    make_one_frame,
+    make_open_gop,
+    make_rotated,
+    make_ten_bit,
+    make_vfr,
+)
 
 Convert = Callable[..., Path]
 LOSSLESS = ("-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-c:a", "copy")
@@ -122,6 +135,31 @@ def test_frames_are_paired_by_time_not_by_number(tmp_path: Path, convert: Conver
     assert "1 frame of the source has no partner at the same time" in set(verdicts(quality))
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "avi"])
+def test_the_same_frames_in_another_container_are_paired_and_equal(
+    clips: Clips, tmp_path: Path, convert: Convert, container: str
+) -> None:
+    # B-frames, and in ts a start at 1.4 s; avi and mkv round times or have none.
+    source = make_clip(tmp_path / "source.mp4", frames=12, rate=Fraction(30000, 1001), audio=False)
+    quality = measure(source, convert(source, tmp_path / f"copy.{container}", "-c", "copy")).quality
+    assert (quality.paired, quality.alone) == (12, {"source": 0, "result": 0})
+    assert quality.of("result").psnr_y_db.lowest == IDENTICAL_DB
+
+
+@pytest.mark.parametrize(
+    "make",
+    [make_hdr10, make_interlaced, make_mkv_without_duration, make_odd, make_one_frame, make_open_gop, make_rotated],
+)
+def test_awkward_videos_can_be_measured(make: Callable[..., Path], tmp_path: Path) -> None:
+    source = make(tmp_path / ("source.mkv" if make is make_mkv_without_duration else "source.mp4"))
+    comparison = measure(source, source, reference=source)
+    result = comparison.quality.of("result")
+    assert result.psnr_y_db.lowest == IDENTICAL_DB
+    assert sum(comparison.quality.alone.values()) == 0
+    assert comparison.agreement.source_frames == comparison.quality.frames
+    assert all(check.kept for check in checks(comparison.agreement))
+
+
 def test_every_and_limit_s_measure_less_and_say_so(clips: Clips) -> None:
     seen: list[tuple[int, float]] = []
     comparison = measure(
@@ -182,9 +220,7 @@ def test_turned_pictures_are_measured_upright(tmp_path: Path) -> None:
     assert samples[:20, :12].max() < 200
 
 
-def test_sizes_and_files_that_allow_no_comparison_are_refused(
-    clips: Clips, tmp_path: Path, convert: Convert
-) -> None:
+def test_sizes_and_files_that_allow_no_comparison_are_refused(clips: Clips, tmp_path: Path, convert: Convert) -> None:
     tiny = make_clip(tmp_path / "tiny.mp4", width=8, height=8, frames=2)
     rgb = convert(clips.source, tmp_path / "rgb.mkv", "-c:v", "ffv1", "-pix_fmt", "gbrp")
     sound = make_audio_only(tmp_path / "sound.m4a")
