@@ -55,7 +55,6 @@ class Finding(NamedTuple):
     ratio: float | None = None
     goal: float | None = None
     by_cpu: float | None = None
-    note: str = ""
 
 
 def accelerated(setting: Setting) -> Iterator[Finding]:
