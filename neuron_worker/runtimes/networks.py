@@ -11,6 +11,7 @@ and X. Wang et al., "Real-ESRGAN", ICCVW 2021, section 3.3. Everything else is l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -198,7 +199,8 @@ def _import_spandrel() -> Any:
 
 def _luma(tensors: Tensors, scale: int) -> nn.Module:
     layers = sum(name.startswith("body.") and name.endswith(".weight") for name in tensors)
-    return LumaUpscaler(Architecture(int(tensors["head.weight"].shape[0]), layers), scale)
+    features, entering = (int(side) for side in tensors["head.weight"].shape[:2])
+    return LumaUpscaler(Architecture(features, layers, math.isqrt(entering)), scale)
 
 
 _MAKERS: Mapping[str, Callable[[Tensors, int], nn.Module]] = {

@@ -70,7 +70,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--clips", type=int, default=2, help="H.264 clips per picture")
     parser.add_argument("--clean-share", type=float, default=0.4, help="share of patches with benchmark shrinking")
-    parser.add_argument("--init", type=Path, help="weights to start from, of this size or smaller, of either scale")
+    parser.add_argument("--init", type=Path, help="weights to start from, of the same model and scale")
     parser.add_argument("--data-note", default="", help="name and licence of the pictures, for the model card")
     parser.set_defaults(run=_train)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from neuron_worker.training.session import LumaModel
 
 __all__ = ["GOLDEN_RECIPE", "calibration_pictures", "export", "load_layers"]
 
-_BLOCK_PX = 2
+_EVEN_PX = 2
 _GOLDEN_HEIGHT_PX, _GOLDEN_WIDTH_PX = 64, 96
 
 GOLDEN_RECIPE = "v = (x*x + 2*y*y + x*y) // 8 % 512; sample[y, x] = v if v < 256 else 511 - v"
@@ -44,7 +45,7 @@ def calibration_pictures(folder: Path, scale: int, count: int = 64) -> list[Byte
     for position, index in enumerate(chosen):
         rgb = load_rgb(paths[index])
         pair = compressed_pair(rgb, scale, random) if position % 2 else clean_pair(rgb, scale)
-        pictures.append(crop_to_multiple(pair.low, _BLOCK_PX))
+        pictures.append(crop_to_multiple(pair.low, _EVEN_PX))
     return pictures
 
 
@@ -90,12 +91,14 @@ def _shipped_precision(tensors: dict[str, NDArray[np.floating]]) -> dict[str, ND
 
 
 def _describe(layers: list[Layer]) -> dict[str, int]:
+    features, entering = layers[0].weight.shape[:2]
+    block_px = math.isqrt(entering)
     return {
-        "features": int(layers[0].weight.shape[0]),
+        "features": features,
         "body_layers": len(layers) - 2,
-        "block_px": _BLOCK_PX,
+        "block_px": block_px,
         "parameters": sum(layer.weight.size + layer.bias.size for layer in layers),
-        "receptive_radius_px": _BLOCK_PX * len(layers) + _BLOCK_PX - 1,
+        "receptive_radius_px": block_px * len(layers) + block_px - 1,
     }
 
 

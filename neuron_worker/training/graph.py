@@ -11,6 +11,7 @@ All three graphs share one body. They differ in how samples come in and go out:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,6 @@ BLOCKS = "blocks"
 
 _OPSET = 17
 _IR_VERSION = 8
-_BLOCK_PX = 2
 _PREDICTION_ZERO = 128
 
 Array = NDArray[np.float32]
@@ -73,7 +73,7 @@ def hidden_name(index: int) -> str:
 
 def build_bytes_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
     """fp32 arithmetic, uint8 ``(N, 1, H, W)`` in, uint8 ``(N, 1, scale*H, scale*W)`` out; H and W even."""
-    graph = _Graph(scale)
+    graph = _Graph(scale, _block_px(layers))
     samples = graph.add("Cast", [INPUT], "samples", to=TensorProto.FLOAT)
     blocks = graph.blocks(samples)
     prediction = graph.float_layers(blocks, for_bytes(layers))
@@ -84,7 +84,7 @@ def build_bytes_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
 
 def build_deep_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
     """fp32 arithmetic, float32 luma in 0..1 in and out, neither rounded nor clipped."""
-    graph = _Graph(scale)
+    graph = _Graph(scale, _block_px(layers))
     blocks = graph.blocks(INPUT)
     graph.place(graph.float_layers(blocks, layers), blocks, OUTPUT)
     return graph.model(TensorProto.FLOAT)
@@ -92,7 +92,7 @@ def build_deep_graph(layers: Sequence[Layer], scale: int) -> onnx.ModelProto:
 
 def build_int8_graph(layers: Sequence[Int8Layer], scale: int, steps: Sequence[float]) -> onnx.ModelProto:
     """The bytes graph in QDQ int8; ``steps[i]`` is the quantisation step of hidden layer ``i``'s output."""
-    graph = _Graph(scale)
+    graph = _Graph(scale, _block_px(layers))
     samples = graph.add("Cast", [INPUT], "samples", to=TensorProto.FLOAT)
     blocks = graph.fake_quantise(graph.blocks(samples), "blocks8", 1.0, 0)
     hidden, step = blocks, 1.0
@@ -114,11 +114,16 @@ def for_bytes(layers: Sequence[Layer]) -> list[Layer]:
     return [Layer((first.weight / 255).astype(np.float32), first.bias), *inner, scaled_last]
 
 
+def _block_px(layers: Sequence[Layer] | Sequence[Int8Layer]) -> int:
+    return math.isqrt(int(layers[0].weight.shape[1]))
+
+
 class _Graph:
     """Nodes and constants under construction."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale: int, block_px: int) -> None:
         self._scale = scale
+        self._block_px = block_px
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -131,7 +136,9 @@ class _Graph:
         return name
 
     def blocks(self, samples: str) -> str:
-        return self.add("SpaceToDepth", [samples], BLOCKS, blocksize=_BLOCK_PX)
+        if self._block_px == 1:
+            return self.add("Identity", [samples], BLOCKS)
+        return self.add("SpaceToDepth", [samples], BLOCKS, blocksize=self._block_px)
 
     def float_layers(self, blocks: str, layers: Sequence[Layer]) -> str:
         hidden = blocks
@@ -162,8 +169,9 @@ class _Graph:
 
     def place(self, prediction: str, blocks: str, output: str = "enlarged") -> str:
         """Add the nearest-neighbour base and bring every sample to its place."""
-        side = _BLOCK_PX * self._scale
-        nearest = [y // self._scale * _BLOCK_PX + x // self._scale for y in range(side) for x in range(side)]
+        scale, block_px = self._scale, self._block_px
+        side = block_px * scale
+        nearest = [y // scale * block_px + x // scale for y in range(side) for x in range(side)]
         base = self.add("Gather", [blocks, self.constant("nearest", np.array(nearest))], "base", axis=1)
         total = self.add("Add", [prediction, base], "total")
         return self.add("DepthToSpace", [total], output, blocksize=side, mode="CRD")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from neuron_worker.training.dataset import Mixture, Pool, patches
-from neuron_worker.training.network import LumaUpscaler, build_network, grow
+from neuron_worker.training.network import LumaUpscaler, build_network
 from neuron_worker.training.optimiser import Muon
 
 __all__ = ["Outcome", "Settings", "train"]
@@ -68,7 +68,7 @@ def train(settings: Settings, pool: Pool, checkpoint: Path) -> Outcome:
     device = torch.device(settings.device)
     network = build_network(settings.model, settings.scale)
     if settings.start_from is not None:
-        grow(load_file(settings.start_from), network)
+        network.load_state_dict(load_file(settings.start_from))
     network = network.to(device)
     _store_channels_last(network)
     run = _Run(settings, network)

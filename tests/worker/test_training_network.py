@@ -19,12 +19,13 @@ from neuron_worker.training.graph import (  # noqa: E402
     build_int8_graph,
     for_bytes,
 )
-from neuron_worker.training.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network, grow  # noqa: E402
+from neuron_worker.training.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network  # noqa: E402
 from neuron_worker.training.optimiser import Muon, orthogonal  # noqa: E402
 from neuron_worker.training.quantise import quantise  # noqa: E402
 from neuron_worker.training.session import LumaModel, _session  # noqa: E402
 
-SMALL = Architecture(features=8, body_layers=2)
+SMALL = Architecture(features=8, body_layers=2, block_px=2)
+SMALL_WHOLE = Architecture(features=8, body_layers=2, block_px=1)
 
 
 def lively(architecture: Architecture, scale: int, seed: int = 0) -> LumaUpscaler:
@@ -50,16 +51,18 @@ def run_torch(network: LumaUpscaler, luma: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(luma[None, None].astype(np.float32))).numpy()[0, 0]
 
 
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize("scale", [2, 4])
-def test_untrained_network_enlarges_by_nearest_neighbour(scale: int) -> None:
+def test_untrained_network_enlarges_by_nearest_neighbour(scale: int, model: str) -> None:
     luma = np.random.default_rng(0).random((6, 8), dtype=np.float32)
-    enlarged = run_torch(build_network("fast", scale), luma)
+    enlarged = run_torch(build_network(model, scale), luma)
     assert np.array_equal(enlarged, luma.repeat(scale, axis=0).repeat(scale, axis=1))
 
 
+@pytest.mark.parametrize("architecture", [SMALL, SMALL_WHOLE])
 @pytest.mark.parametrize("scale", [2, 4])
-def test_graphs_compute_what_the_network_computes(scale: int) -> None:
-    network = lively(SMALL, scale)
+def test_graphs_compute_what_the_network_computes(scale: int, architecture: Architecture) -> None:
+    network = lively(architecture, scale)
     tile = golden_tile(64, 96)[0, 0]
     exact = run_torch(network, tile / 255)
     layers = layers_of(network)
@@ -69,8 +72,9 @@ def test_graphs_compute_what_the_network_computes(scale: int) -> None:
     assert np.abs(deep[0][0, 0] - exact).max() < 1e-5
 
 
-def test_int8_graph_stays_close_to_the_exact_one() -> None:
-    layers = layers_of(lively(SMALL, 2))
+@pytest.mark.parametrize("architecture", [SMALL, SMALL_WHOLE])
+def test_int8_graph_stays_close_to_the_exact_one(architecture: Architecture) -> None:
+    layers = layers_of(lively(architecture, 2))
     tile = golden_tile(64, 96)[0, 0]
     exact = LumaModel(build_bytes_graph(layers, 2))(tile).astype(float)
     quantised = quantise(layers, 2, [tile])
@@ -83,7 +87,7 @@ def test_odd_sizes_are_padded_and_cut() -> None:
     assert model(golden_tile(64, 96)[0, 0][:33, :17]).shape == (66, 34)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, ARCHITECTURES["fast"]])
+@pytest.mark.parametrize("architecture", [SMALL, *ARCHITECTURES.values()])
 def test_receptive_radius_is_what_the_gradient_sees(architecture: Architecture) -> None:
     network = lively(architecture, 2)
     # Every ReLU must let something through, or the gradient would miss paths that other inputs use.
@@ -94,21 +98,6 @@ def test_receptive_radius_is_what_the_gradient_sees(architecture: Architecture) 
     rows = torch.nonzero(luma.grad[0, 0].sum(dim=1)).ravel()
     reach = max(40 - int(rows.min()), int(rows.max()) - 41)
     assert architecture.receptive_radius_px - 1 <= reach <= architecture.receptive_radius_px
-
-
-def test_grown_network_starts_as_the_small_one() -> None:
-    small = lively(SMALL, 2)
-    large = LumaUpscaler(Architecture(features=12, body_layers=4), 2)
-    grow(small.state_dict(), large)
-    luma = np.random.default_rng(1).random((16, 16), dtype=np.float32)
-    assert run_torch(large, luma) == pytest.approx(run_torch(small, luma), abs=1e-5)
-
-
-def test_growing_to_another_scale_keeps_the_body() -> None:
-    small, large = lively(SMALL, 2), LumaUpscaler(SMALL, 4)
-    grow(small.state_dict(), large)
-    assert torch.equal(large.body[1].weight, small.body[1].weight)
-    assert not large.tail.weight.any()
 
 
 @pytest.mark.parametrize("shape", [(8, 36), (36, 8), (16, 16)])
