@@ -235,7 +235,11 @@ class AsyncBroker:
         return register
 
     async def serve(
-        self, *sources: str | EventSource, consumer: str = "default", threads: int = 4, stop: Event | None = None
+        self,
+        *sources: str | EventSource,
+        consumer: str | None = "default",
+        threads: int = 4,
+        stop: Event | None = None,
     ) -> None:
         """As `Broker.serve`, until `stop` is set or the task is cancelled; signals are the application's own."""
         self._loop = asyncio.get_running_loop()

@@ -275,13 +275,19 @@ class Broker:
         return register
 
     def serve(
-        self, *sources: str | EventSource, consumer: str = "default", threads: int = 4, stop: Event | None = None
+        self,
+        *sources: str | EventSource,
+        consumer: str | None = "default",
+        threads: int = 4,
+        stop: Event | None = None,
     ) -> None:
         """Run the handlers that `on` registered, until SIGTERM, SIGINT or `stop`; then finish what is in hand, in 10 s.
 
-        Also keeps all live jobs up to date, so one `serve` is all that a deployment needs. Arguments as in `events`.
+        Also keeps all live jobs up to date, so one `serve` is all that a deployment needs. Arguments as in `events`;
+        without a consumer (None) only that is done, and the events stay for those who ask for them.
         """
-        handling.serve(self._feed(sources, consumer), self._handlers, threads=threads, stop=stop)
+        feed = self._feed(sources, consumer)
+        handling.serve(feed, self._handlers, threads=threads if consumer else 0, stop=stop)
 
     def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
         """The function for AWS Lambda behind an SQS trigger that reports batch item failures."""
@@ -306,7 +312,7 @@ class Broker:
         with self.core.store.write() as tx:
             return deliveries.forget(tx, consumer)
 
-    def _feed(self, sources: Iterable[str | EventSource], consumer: str) -> Feed:
+    def _feed(self, sources: Iterable[str | EventSource], consumer: str | None) -> Feed:
         tables = self.core.settings.sources
         opened = [open_source(each, tables) if isinstance(each, str) else each for each in sources]
         return Feed(self.core, opened, consumer)

@@ -31,14 +31,17 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
 """How soon an event that another process has written is noticed."""
-_CLOSE_S = 6.0
+_CLOSE_S = 4.0
 _BACKOFF_CAP_S = 60.0
 
 
 class Feed:
-    """Events for one consumer. Thread-safe; `claim` and then one of `done`, `failed` and `put_back`."""
+    """Events for one consumer. Thread-safe; `claim` and then one of `done`, `failed` and `put_back`.
 
-    def __init__(self, core: Core, sources: Sequence[EventSource], consumer: str) -> None:
+    Without a consumer nothing can be claimed: callbacks are taken in and jobs kept up to date, for others.
+    """
+
+    def __init__(self, core: Core, sources: Sequence[EventSource], consumer: str | None) -> None:
         self._core = core
         self._consumer = consumer
         self._owner = f"{core.owner}-{secrets.token_hex(4)}"
@@ -64,6 +67,8 @@ class Feed:
 
     def register(self) -> None:
         """Make the consumer known, so that it is owed every event from now on, and those that are there."""
+        if self._consumer is None:
+            return
         with self._core.store.write() as tx:
             deliveries.register(tx, self._consumer, self._core.clock.now())
 
@@ -75,7 +80,7 @@ class Feed:
             thread.start()
 
     def stop(self) -> None:
-        """No new messages and no new events; what is in hand can be finished. Safe in a signal handler."""
+        """No new messages and no new events; what is in hand can be finished."""
         self._stop.set()
         for event in (self._news, self._hints):
             event.set()
@@ -96,6 +101,8 @@ class Feed:
         """The next event that is due, on loan; None when there is none now."""
         core = self._core
         now = core.clock.now()
+        if self._consumer is None:
+            return None
         with core.store.read() as tx:
             if not deliveries.is_due(tx, self._consumer, now):
                 return None
@@ -166,7 +173,7 @@ class Feed:
         return min(paces_s, default=1.0)
 
     def _renew(self) -> None:
-        while not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):
+        while self._consumer and not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):
             with _kept_going("renewing leases failed"), self._core.store.write() as tx:
                 until = self._core.clock.now() + self._core.lease
                 deliveries.renew(tx, self._consumer, self._owner, until)

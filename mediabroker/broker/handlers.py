@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event, Thread, current_thread, main_thread
-from types import FrameType
+from collections.abc import Callable
+from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
 from mediabroker.broker.feed import Feed
+from mediabroker.broker.signals import ending_on_signals
 from mediabroker.events import JobEvent
 from mediabroker.store.deliveries import Delivery
 
@@ -18,7 +16,8 @@ __all__ = ["Handler", "Handlers", "serve"]
 
 _log = logging.getLogger(__name__)
 
-_GRACE_S = 8.0
+_LOOK_EVERY_S = 0.2
+_GRACE_S = 4.0
 """How long handlers may take to end once `serve` is asked to stop; then their events are left to be offered again."""
 
 Handler = Callable[[JobEvent], object]
@@ -65,12 +64,13 @@ def serve(feed: Feed, handlers: Handlers, *, threads: int, stop: Event | None) -
         Thread(target=_work, args=(feed, handlers), name="mediabroker-handle", daemon=True) for _ in range(threads)
     ]
     asked = stop or Event()
+    signals: list[bool] = []
     feed.start()
     try:
-        with _stopping_on_signals(asked):
+        with ending_on_signals(lambda: signals.append(True)):
             for worker in workers:
                 worker.start()
-            while not asked.wait(0.2):
+            while not (signals or asked.wait(_LOOK_EVERY_S)):
                 pass
     finally:
         feed.stop()
@@ -91,21 +91,3 @@ def _work(feed: Feed, handlers: Handlers) -> None:
         except Exception:
             _log.exception("an event could not be claimed or settled")
             feed.wait()
-
-
-@contextmanager
-def _stopping_on_signals(asked: Event) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into an orderly end, where this thread may say what signals do."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signature is Python's
-        asked.set()
-
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

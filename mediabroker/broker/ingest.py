@@ -93,7 +93,9 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
             reading.said += [(provider.name, each) for each in provider.parse(notice.message) or ()]
         except Exception as error:
             # A provider's defect must not stop the queue; the message is kept for the release that mends it.
-            _log.exception("a provider failed to parse a message", extra={"provider": provider.name})
+            # Its text may quote the message, so only its kind is logged.
+            details = {"provider": provider.name, "error": type(error).__name__}
+            _log.error("a provider failed to parse a message", extra=details)  # noqa: TRY400
             reading.reason = f"{provider.name} could not parse it: {type(error).__name__}"
     reading.reason = reading.reason or _unknown(reading, notice)
     try:

@@ -34,6 +34,7 @@ class EventStream:
         self._idle_timeout_s = idle_timeout_s
         self._in_hand: Delivery | None = None
         self._started = False
+        self._ending = False
 
     def __enter__(self) -> Self:
         self._start()
@@ -54,7 +55,7 @@ class EventStream:
         self._start()
         self._acknowledge()
         began_s = self._clock.monotonic_s()
-        while not self._feed.stopped:
+        while not (self._ending or self._feed.stopped):
             self._in_hand = self._feed.claim()
             if self._in_hand is not None:
                 return self._in_hand.event
@@ -71,7 +72,7 @@ class EventStream:
 
     def stop(self) -> None:
         """End the iteration after the event in hand; from another thread or a signal handler."""
-        self._feed.stop()
+        self._ending = True
 
     def close(self) -> None:
         """Acknowledge the event in hand, stop receiving, and let the queues go."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mediabroker.cli.comparing import add_comparing_commands
+from mediabroker.cli.consuming import add_consuming_commands
 from mediabroker.cli.describe import plan_card
 from mediabroker.cli.failures import UsageError
 from mediabroker.cli.managing import add_managing_commands
@@ -72,3 +73,4 @@ add_submitting_commands(app)
 command(app, "plan")(_plan)
 add_comparing_commands(app)
 add_managing_commands(app)
+add_consuming_commands(app)
