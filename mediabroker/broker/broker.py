@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, Future
 from concurrent.futures import wait as wait_futures
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
 from typing import Any, Literal, NamedTuple
 
 from typing_extensions import Self, TypeVar
 
-from mediabroker.broker import handlers as handling
-from mediabroker.broker import ingest as ingestion
 from mediabroker.broker import prune as pruning
 from mediabroker.broker import submit as submission
 from mediabroker.broker.adopt import adopt
 from mediabroker.broker.cancel import cancel
+from mediabroker.broker.consuming import Consuming
 from mediabroker.broker.core import Core, Fleet
-from mediabroker.broker.feed import Feed
 from mediabroker.broker.job import Job
 from mediabroker.broker.plan import Plan, plan
 from mediabroker.broker.poll import poll
 from mediabroker.broker.route import choose
-from mediabroker.broker.stream import EventStream
-from mediabroker.broker.trigger import TriggerHandler, make_trigger
 from mediabroker.broker.watch import Watcher
-from mediabroker.callbacks.sources import open_source
 from mediabroker.clock import Clock, SystemClock
 from mediabroker.config import BrokerSettings, load_settings
 from mediabroker.errors import JobNotFoundError, MediaBrokerError
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
-from mediabroker.messages import EventSource, InboundMessage
 from mediabroker.refs import JobRef
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
-from mediabroker.store import deliveries, events, jobs, open_store, quarantine
+from mediabroker.store import events, jobs, open_store
 from mediabroker.store.records import JobRecord
 
 __all__ = ["Broker", "Waited"]
 
 R = TypeVar("R", bound=JobResult)
-H = TypeVar("H", bound=Callable[..., object])
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED"]
 
@@ -57,7 +49,7 @@ class Waited(NamedTuple):
     not_done: list[Job[Any]]
 
 
-class Broker:
+class Broker(Consuming):
     """The one door to all providers. Thread-safe; the state is in the store, so any number of processes may share one.
 
     With no arguments it needs no account, no server and no file: the local provider, and SQLite in the user's data
@@ -81,15 +73,15 @@ class Broker:
         clock: Clock | None = None,
     ) -> None:
         settings = settings or load_settings()
-        self.core = Core(
+        core = Core(
             store=open_store(settings.store, busy_timeout_s=settings.busy_timeout_s),
             fleet=Fleet(settings, providers),
             stores=Stores(settings.stores),
             clock=clock or SystemClock(),
             settings=settings,
         )
-        self.watcher = Watcher(self.core)
-        self._handlers = handling.Handlers()
+        super().__init__(core)
+        self.watcher = Watcher(core)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
@@ -225,97 +217,12 @@ class Broker:
             raise errors[0]
 
     def prune(self, older_than: timedelta) -> pruning.PruneReport:
-        """Remove jobs that ended longer ago than `older_than`, and what their providers keep of them.
+        """Remove jobs that ended, and messages quarantined, longer ago than `older_than`; at the providers, too.
 
-        A live job is never removed, nor one whose idempotency key must still be honoured.
+        A live job is never removed, nor one whose idempotency key must still be honoured, nor one with an event that a
+        registered consumer has still to be given.
         """
         return pruning.prune(self.core, older_than)
-
-    def ingest(self, message: InboundMessage) -> ingestion.Ingested:
-        """Take one callback in, from a web framework or a queue of your own, and ask the provider for its jobs.
-
-        Commit, answer or delete: when this has returned, the message may go. It is believed in nothing but which jobs
-        to ask for; one that nobody can use is kept in the quarantine.
-
-        Raises:
-            StoreError: it was not taken in; have it sent again.
-        """
-        outcome = ingestion.ingest(self.core, [message])[0]
-        ingestion.look(self.core, outcome.jobs)
-        return outcome
-
-    def events(
-        self, *sources: str | EventSource, consumer: str = "default", idle_timeout: float | None = None
-    ) -> EventStream:
-        """Events of all jobs in the store, fed by queues (`sqs://name`) and by asking the providers.
-
-        Each is acknowledged when the loop's body has ended and offered again when it raised; in order per job. A new
-        consumer begins with the oldest event in the store. Processes with the same consumer name share the events.
-
-        Args:
-            sources: queues to receive from; without any, the providers are asked at their own pace.
-            consumer: who acknowledges. What a consumer has still to be given is never pruned.
-            idle_timeout: end the stream after so many seconds without an event; default: never.
-
-        Raises:
-            ConfigurationError: a source's URL or settings are wrong.
-        """
-        return EventStream(self._feed(sources, consumer), self.core.clock, idle_timeout)
-
-    def on(self, *types: type[JobEvent], kind: str | None = None) -> Callable[[H], H]:
-        """Decorator: have `serve` and `lambda_handler` call the function with each event of these types and kind.
-
-        Without types, with every event. An event is offered again, to all its handlers, until none of them raises.
-        """
-
-        def register(handler: H) -> H:
-            self._handlers.add(types, kind, handler)
-            return handler
-
-        return register
-
-    def serve(
-        self,
-        *sources: str | EventSource,
-        consumer: str | None = "default",
-        threads: int = 4,
-        stop: Event | None = None,
-    ) -> None:
-        """Run the handlers that `on` registered, until SIGTERM, SIGINT or `stop`; then finish what is in hand, in 10 s.
-
-        Also keeps all live jobs up to date, so one `serve` is all that a deployment needs. Arguments as in `events`;
-        without a consumer (None) only that is done, and the events stay for those who ask for them.
-        """
-        feed = self._feed(sources, consumer)
-        handling.serve(feed, self._handlers, threads=threads if consumer else 0, stop=stop)
-
-    def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
-        """The function for AWS Lambda behind an SQS trigger that reports batch item failures."""
-        return make_trigger(self.core, self._handlers, consumer)
-
-    def quarantined(self, *, limit: int | None = None) -> Sequence[quarantine.Quarantined]:
-        """Messages that nobody could use, the latest first, each with its bytes and the reason."""
-        with self.core.store.read() as tx:
-            return quarantine.newest(tx, limit)
-
-    def replay(self, quarantine_id: str) -> ingestion.Ingested:
-        """Take a quarantined message in again; it leaves the quarantine if it can be used now.
-
-        Raises:
-            MessageNotFoundError: nothing of that id is quarantined.
-            ProviderError: its provider cannot be asked now.
-        """
-        return ingestion.replay(self.core, quarantine_id)
-
-    def forget_consumer(self, consumer: str) -> bool:
-        """Drop a consumer of `events` or `serve` and what it has still to be given; whether it was known."""
-        with self.core.store.write() as tx:
-            return deliveries.forget(tx, consumer)
-
-    def _feed(self, sources: Iterable[str | EventSource], consumer: str | None) -> Feed:
-        tables = self.core.settings.sources
-        opened = [open_source(each, tables) if isinstance(each, str) else each for each in sources]
-        return Feed(self.core, opened, consumer)
 
     def poll(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
         """One pass over the live jobs of `ids`, or all; the errors met."""

@@ -91,11 +91,14 @@ class Feed:
         """Stop, and wait a few seconds for what is under way. A long poll is left to end by itself."""
         self.stop()
         ends_s = self._core.clock.monotonic_s() + _CLOSE_S
-        for each in self._threads:
-            if each.is_alive():
-                each.join(_CLOSE_S)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(self._left_s(ends_s))
         for receiver in self._receivers:
-            receiver.join(max(0.1, ends_s - self._core.clock.monotonic_s()))
+            receiver.join(self._left_s(ends_s))
+
+    def _left_s(self, ends_s: float) -> float:
+        return max(0.1, ends_s - self._core.clock.monotonic_s())
 
     def claim(self) -> Delivery | None:
         """The next event that is due, on loan; None when there is none now."""

@@ -95,7 +95,7 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
             # A provider's defect must not stop the queue; the message is kept for the release that mends it.
             # Its text may quote the message, so only its kind is logged.
             details = {"provider": provider.name, "error": type(error).__name__}
-            _log.error("a provider failed to parse a message", extra=details)  # noqa: TRY400
+            _log.error("a provider failed to parse a message", extra=details)
             reading.reason = f"{provider.name} could not parse it: {type(error).__name__}"
     reading.reason = reading.reason or _unknown(reading, notice)
     try:

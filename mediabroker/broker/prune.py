@@ -1,4 +1,4 @@
-"""Forgets jobs that ended long ago: their rows here, and what their providers keep."""
+"""Forgets jobs that ended long ago, here and at their providers, and messages that were quarantined long ago."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediabroker.broker.core import Core
 from mediabroker.errors import MediaBrokerError
 from mediabroker.models import Value
 from mediabroker.spi import Member
-from mediabroker.store import attempts, jobs
+from mediabroker.store import attempts, jobs, quarantine
 
 __all__ = ["PruneReport", "prune"]
 
@@ -24,18 +24,22 @@ class PruneReport(Value, frozen=True):
     """How much was removed."""
 
     jobs: int
+    messages: int = 0
+    """Quarantined messages that were last seen before then."""
 
 
 def prune(core: Core, older_than: timedelta) -> PruneReport:
-    """Remove ended jobs older than `older_than` in batches, so that writers never wait long."""
+    """Remove what is older than `older_than`, jobs in batches, so that writers never wait long."""
     now = core.clock.now()
     keys_until = now - max(older_than, timedelta(days=core.settings.key_retention_days))
     removed = 0
+    with core.store.write() as tx:
+        messages = quarantine.remove_before(tx, now - older_than)
     while True:
         with core.store.read() as tx:
             ids = jobs.finished_before(tx, now - older_than, keys_until, _BATCH)
         if not ids:
-            return PruneReport(jobs=removed)
+            return PruneReport(jobs=removed, messages=messages)
         _forget(core, ids)
         with core.store.write() as tx:
             jobs.remove(tx, ids)

@@ -107,10 +107,11 @@ def _prune(
     terminal: Terminal,
     age: Annotated[str, typer.Option("--older-than", metavar="AGE", help="As 30d, 12h, 90m, 2w.")] = "30d",
 ) -> None:
-    """Forget jobs that ended long ago, and what their providers keep of them."""
+    """Forget jobs that ended long ago, what their providers keep of them, and messages quarantined long ago."""
     with terminal.broker() as broker:
         report = broker.prune(older_than(age))
-        terminal.show(report.model_dump(mode="json"), f"{report.jobs} jobs forgotten")
+        messages = f", and {report.messages} quarantined messages" if report.messages else ""
+        terminal.show(report.model_dump(mode="json"), f"{report.jobs} jobs forgotten{messages}")
 
 
 def _providers(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from mediabroker.messages import InboundMessage
 from mediabroker.store.schema import quarantine
 
-__all__ = ["Quarantined", "by_id", "keep", "newest", "remove"]
+__all__ = ["Quarantined", "by_id", "keep", "newest", "remove", "remove_before"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,8 @@ def by_id(tx: Connection, quarantine_id: str) -> Quarantined | None:
 
 def remove(tx: Connection, quarantine_id: str) -> None:
     tx.execute(delete(quarantine).where(quarantine.c.id == quarantine_id))
+
+
+def remove_before(tx: Connection, cutoff: datetime) -> int:
+    """Forget the messages that were last seen before then; how many."""
+    return tx.execute(delete(quarantine).where(quarantine.c.last_at < cutoff)).rowcount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,15 @@ def test_replay_takes_a_message_out_of_the_quarantine_once_it_can_be_used(
     assert broker.quarantined() == []
     with pytest.raises(MessageNotFoundError):
         broker.replay(outcome.quarantine_id)
+
+
+def test_prune_forgets_messages_quarantined_long_ago_and_counts_them(make_broker: MakeBroker, clock: HandClock) -> None:
+    broker, _ = make_broker()
+    broker.ingest(InboundMessage(b"old garbage"))
+    clock.advance(10 * 86_400)
+    broker.ingest(InboundMessage(b"new garbage"))
+    assert broker.prune(timedelta(days=9)).messages == 1
+    assert [each.body for each in broker.quarantined()] == [b"new garbage"]
 
 
 def test_a_vendor_that_cannot_be_asked_postpones_an_adoption_and_blames_no_message(
