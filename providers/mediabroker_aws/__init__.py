@@ -1,4 +1,4 @@
-"""Amazon Web Services: S3 objects and SQS queues. Needs the extra `aws`.
+"""Amazon Web Services: super-resolution on Batch, S3 objects and SQS queues. Needs the extra `aws`.
 
 Names load when they are first used, so that a command that lists plug-ins does not load the vendor's SDK.
 """
@@ -9,13 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediabroker_aws.batch import BatchProvider
+    from mediabroker_aws.options import BatchOptions
     from mediabroker_aws.s3 import S3Store
     from mediabroker_aws.settings import AwsSettings
     from mediabroker_aws.sqs import SqsSource
 
-__all__ = ["AwsSettings", "S3Store", "SqsSource"]
+__all__ = ["AwsSettings", "BatchOptions", "BatchProvider", "S3Store", "SqsSource"]
 
-_HOMES = {"AwsSettings": "settings", "S3Store": "s3", "SqsSource": "sqs"}
+_HOMES = {
+    "AwsSettings": "settings",
+    "BatchOptions": "options",
+    "BatchProvider": "batch",
+    "S3Store": "s3",
+    "SqsSource": "sqs",
+}
 
 
 def __getattr__(name: str) -> Any:

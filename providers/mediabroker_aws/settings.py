@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import Value
+from mediabroker.refs import MediaURI
 
-__all__ = ["AwsSettings", "S3Settings", "SqsSettings", "build_settings"]
+__all__ = ["AwsSettings", "BatchQueues", "BatchSettings", "S3Settings", "SqsSettings", "build_settings"]
 
 MIB = 1 << 20
 
@@ -44,6 +45,44 @@ class S3Settings(AwsSettings, frozen=True):
     """An unfinished upload to the same key that is older than this is aborted when the key is written again."""
     path_style: bool = False
     """Bucket names in the path instead of the host name, as simulators and some private endpoints need it."""
+
+
+class BatchQueues(Value, frozen=True):
+    """Job queues by the capacity behind them, by name or ARN; one is enough."""
+
+    spot: str | None = None
+    on_demand: str | None = None
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> BatchQueues:
+        if self.spot is None and self.on_demand is None:
+            raise ValueError("name a queue for spot, on_demand or both")
+        return self
+
+
+class BatchSettings(AwsSettings, frozen=True):
+    """`[providers.<name>]` of type `aws-batch`. `endpoint_url` is Batch's; S3 has its own."""
+
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    """Becomes part of every job reference; events of other accounts are not taken for this instance's."""
+    queues: BatchQueues
+    job_definition: str
+    work: MediaURI
+    """Where manifests and slices lie, as `s3://bucket/prefix`; each attempt has a folder of its own in it."""
+    attempt_timeout_s: int = Field(default=21_600, ge=60)
+    """How long one attempt of a slice, or of the merge, may run."""
+    settle_time_s: float = Field(default=60.0, ge=0)
+    """How long an accepted job may stay invisible to a search by name."""
+    poll_interval_s: float = Field(default=10.0, gt=0)
+    s3_endpoint_url: str | None = None
+    path_style: bool = False
+
+    @field_validator("work")
+    @classmethod
+    def _in_s3(cls, work: MediaURI) -> MediaURI:
+        if work.scheme != "s3":
+            raise ValueError(f"{work} does not lie in S3")
+        return work
 
 
 S = TypeVar("S", bound=AwsSettings)

@@ -1,0 +1,85 @@
+"""The only I/O of the provider `aws-batch`: Batch's operations, and the three things it does with S3 objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore import xform_name
+
+from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.refs import MediaURI
+from mediabroker.spi import Call, Reply
+from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.metadata import read_metadata
+from mediabroker_aws.s3 import S3Store
+from mediabroker_aws.settings import BatchSettings
+
+__all__ = ["BatchTransport", "ObjectTransport"]
+
+_ANSWERS = {"DescribeJobs": "jobs", "ListJobs": "jobSummaryList"}
+"""What an answer must hold. botocore reads a broken 200 as an empty answer, which would mean that no job is known."""
+
+
+class BatchTransport:
+    """Performs Batch's own operations. Thread-safe."""
+
+    def __init__(self, settings: BatchSettings) -> None:
+        self._client = AwsClient("batch", settings)
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`."""
+        send = self._client.create if call.effect == "create" else self._client.call
+        answer = send(xform_name(call.operation), **call.params)
+        answer.pop("ResponseMetadata", None)
+        if (needed := _ANSWERS.get(call.operation)) and needed not in answer:
+            raise UnavailableError(
+                f"{call.operation}: the answer is broken", provider="batch", operation=call.operation
+            )
+        return answer
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class ObjectTransport:
+    """Performs `ReadMetadata`, `HeadObject` and `PutObject` on objects named by URI. Thread-safe."""
+
+    def __init__(self, settings: BatchSettings) -> None:
+        shared = settings.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s", "path_style"})
+        self._store = S3Store({**shared, "endpoint_url": settings.s3_endpoint_url})
+        self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
+            "ReadMetadata": self._read_metadata,
+            "HeadObject": self._head,
+            "PutObject": self._put,
+        }
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`. What is wrong with an object is a refusal with the code that the job will have."""
+        try:
+            return self._operations[call.operation](call.params)
+        except MediaError as error:
+            raise ProviderError(
+                error.error.message, provider="s3", operation=call.operation, provider_code=error.error.code.value
+            ) from error
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _read_metadata(self, params: Mapping[str, Any]) -> Reply:
+        return read_metadata(self._store, MediaURI(params["uri"]))
+
+    def _head(self, params: Mapping[str, Any]) -> Reply:
+        stat = self._store.stat(MediaURI(params["uri"]))
+        return {"version": stat.version if stat else None}
+
+    def _put(self, params: Mapping[str, Any]) -> Reply:
+        """Write an object that nobody else writes: its name holds the attempt's token, so what is there is ours."""
+        uri = MediaURI(params["uri"])
+        try:
+            return {"version": self._store.write(uri, iter([params["body"].encode()])).version}
+        except MediaError as error:
+            stat = self._store.stat(uri) if error.error.code is ErrorCode.OUTPUT_EXISTS else None
+            if stat is None:
+                raise
+            return {"version": stat.version}

@@ -1,0 +1,30 @@
+"""AWS Batch on loopback, for tests and demonstrations: the real boto3 talks to it unchanged. Needs the extra `sandbox`.
+
+    with BatchServer(BatchSimulator(ScriptedExecutor())) as server:
+        boto3.client("batch", endpoint_url=server.url, region_name="eu-west-1")
+
+Jobs move when `BatchSimulator.advance` is called, or by themselves with `BatchServer(..., pump_s=0.1)`.
+"""
+
+from __future__ import annotations
+
+from mediabroker_aws.simulator.engine import BatchSimulator
+from mediabroker_aws.simulator.executors import HOLD, SPOT_LOSS, Executor, Exited, Run, ScriptedExecutor, Task
+from mediabroker_aws.simulator.faults import FaultKind, Faults
+from mediabroker_aws.simulator.processes import ProcessExecutor
+from mediabroker_aws.simulator.server import BatchServer
+
+__all__ = [
+    "HOLD",
+    "SPOT_LOSS",
+    "BatchServer",
+    "BatchSimulator",
+    "Executor",
+    "Exited",
+    "FaultKind",
+    "Faults",
+    "ProcessExecutor",
+    "Run",
+    "ScriptedExecutor",
+    "Task",
+]

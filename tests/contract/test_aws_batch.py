@@ -1,0 +1,20 @@
+"""Super-resolution on AWS Batch passes the provider contract, with the real boto3 against the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mediabroker.testing.contract import ProviderContract
+from mediabroker.testing.plugin import make_rig
+from mediabroker.testing.rig import Rig
+
+
+class TestAwsBatch(ProviderContract):
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> Iterator[Rig]:
+        with closing(make_rig("aws-batch", tmp_path)) as rig:
+            yield rig
