@@ -51,7 +51,7 @@ class TorchNeuron:
                     "the torch-neuron that is installed is the placeholder of the public package index, which holds no "
                     "code; the real one comes from the vendor's own index (docs/howto/inf1.md)"
                 )
-            return f"torch_neuron cannot be imported: {error}"
+            return f"torch_neuron cannot be imported ({error}); docs/howto/inf1.md says where it comes from"
         except Exception as error:  # the vendor's module checks versions and drivers while it is loaded
             return f"torch_neuron cannot be imported: {error}"
         return None if hasattr(package, "trace") else "torch_neuron has no `trace`: not the vendor's package"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,7 +51,7 @@ def test_many_threads_share_one_runtime_and_get_equal_results() -> None:
     assert all(np.array_equal(results[0], each) for each in results)
 
 
-@pytest.mark.parametrize(("turns_s", "taken"), [((1.0, 2.0), "openvino"), ((2.0, 1.0), "onnx")])
+@pytest.mark.parametrize(("turns_s", "taken"), [((1.0, 2.0), "openvino"), ((0.9, 1.0), "onnx"), ((2.0, 1.0), "onnx")])
 def test_auto_takes_it_only_where_it_wins_the_race(
     turns_s: tuple[float, float], taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,3 +77,21 @@ def test_variant_that_miscalculates_is_never_taken(monkeypatch: pytest.MonkeyPat
     wrong.add("fp32")
     with pytest.raises(ConfigurationError, match="something else"):
         choose(load_card("fast", 2), runtime="openvino")
+
+
+def test_signals_are_survived_when_another_thread_lets_the_last_network_go() -> None:
+    program = """
+import signal, sys, threading
+from neuron_worker.runtimes import Choice, load, load_card
+from neuron_worker.runtimes.golden import golden_tile
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+held = [load(load_card("fast", 2), Choice("openvino", "fp32"), workers=1)]
+held[0].upscale(golden_tile(64, 96))
+other = threading.Thread(target=held.clear)
+other.start()
+other.join()
+signal.raise_signal(signal.SIGTERM)
+sys.exit(len(told) - 1)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
