@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STDERR] = os.dup(2)  # the real one: while tests run, 2 is captured
     # An audit hook sees every way to a socket, in every thread, and cannot be undone by what is under test.
     sys.addaudithook(_only_this_machine)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever runs the suite in the background has a shell that ignores Ctrl-C, and children would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [each for each in os.environ if each.startswith(_FOREIGN_PREFIXES) and each != _SHARED_DATA]:
         del os.environ[name]
 
