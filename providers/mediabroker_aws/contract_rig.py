@@ -6,6 +6,7 @@ The Batch simulator and moto's S3, spoken to by the real boto3 with signed reque
 from __future__ import annotations
 
 import atexit
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -19,11 +20,13 @@ import numpy as np
 from pydantic import JsonValue
 
 from mediabroker.jobs import JobSpec, SuperResolution
+from mediabroker.refs import MediaURI
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
 from mediabroker.testing.rig import Rig, Started, start, watch
+from mediabroker_aws.batch_requests import ORIGIN
 from mediabroker_aws.options import BatchOptions
-from mediabroker_aws.simulator import HOLD, BatchServer, BatchSimulator, Exited, ScriptedExecutor
+from mediabroker_aws.simulator import HOLD, BatchServer, BatchSimulator, Exited, ScriptedExecutor, Task
 from mediabroker_aws.simulator.moto import MotoServer
 from mediabroker_aws.simulator.records import Job
 
@@ -58,7 +61,8 @@ class BatchRig(Rig):
         self.simulator = BatchSimulator(self.executor, account=ACCOUNT, region=REGION, sink=self.events.append)
         self.server = BatchServer(self.simulator, secrets={_ACCESS_KEY: _SECRET_KEY})
         self.bucket = f"rig-{uuid4().hex[:12]}"
-        self.s3 = boto3.client("s3", region_name=REGION, endpoint_url=_moto().url)
+        session = boto3.session.Session(_ACCESS_KEY, _SECRET_KEY, region_name=REGION)
+        self.s3 = session.client("s3", endpoint_url=_moto().url)
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.upload_file(str(make_clip(folder / "clip.mp4")), self.bucket, "in/clip.mp4")
         self.simulator.add_queue("spot")
@@ -76,7 +80,18 @@ class BatchRig(Rig):
             "work": f"s3://{self.bucket}/wip",
             "settle_time_s": 0.0,
         }
+        self.store_settings: dict[str, Any] = {"region": REGION, "endpoint_url": _moto().url, "path_style": True}
+        """`[stores.s3]` of a broker that looks at the outputs."""
         self._made = 0
+
+    def publish_outputs(self) -> None:
+        """From now on, jobs that succeed leave an object where their job wants its output."""
+        self.executor.on_success = self._publish
+
+    def _publish(self, task: Task) -> None:
+        if task.environment["MEDIABROKER_TASK"] != "slice":
+            output = MediaURI(json.loads(task.environment[ORIGIN])["output"])
+            self.s3.put_object(Bucket=output.bucket, Key=output.key, Body=b"video")
 
     def spec(self, kind: str) -> JobSpec[Any]:
         self._made += 1
