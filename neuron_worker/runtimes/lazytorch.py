@@ -31,5 +31,5 @@ def import_torch() -> Any:
 def torchscript() -> Iterator[Any]:
     """`torch.jit`, without the advice of newer versions to use something that no accelerator here takes."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit")  # of a category that changes from version to version
         yield import_torch().jit
