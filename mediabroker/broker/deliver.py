@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mediabroker.broker import lease
 from mediabroker.broker.core import Core
 from mediabroker.broker.tell import end
 from mediabroker.errors import ConfigurationError, ErrorCode, JobError, MediaError, UnsupportedError
@@ -16,15 +17,10 @@ __all__ = ["deliver"]
 
 def deliver(core: Core, job_id: str) -> None:
     """Verify the outputs under the attempt's lease and end the job; nothing if another process is at it."""
-    with core.store.write() as tx:
-        job = jobs.by_id(tx, job_id)
-        if job is None or job.state is not JobState.RUNNING:
-            return
-        attempt = attempts.take_lease(
-            tx, attempts.latest(tx, job_id), core.owner, now=core.clock.now(), lease_s=core.settings.lease_s
-        )
-    if attempt is None:
+    taken = lease.take(core, job_id, state=JobState.RUNNING)
+    if taken is None:
         return
+    job, attempt = taken
     try:
         result, missing = _inspect(core, job, attempt)
     except (ConfigurationError, MediaError, UnsupportedError) as error:

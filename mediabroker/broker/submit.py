@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mediabroker.broker import lease
 from mediabroker.broker.core import Core, new_job_id, token_for
 from mediabroker.broker.drive import CancelRequestedError, HoldError, drive
 from mediabroker.broker.tell import end, move
@@ -65,15 +66,10 @@ def commit_intent(
 
 def go_on(core: Core, job_id: str) -> None:
     """Drive the job's submission as far as it goes, unless it is through or somebody else is at it."""
-    with core.store.write() as tx:
-        job = jobs.by_id(tx, job_id)
-        if job is None or job.state is not JobState.SUBMITTING:
-            return
-        attempt = attempts.take_lease(
-            tx, attempts.latest(tx, job_id), core.owner, now=core.clock.now(), lease_s=core.settings.lease_s
-        )
-    if attempt is None:
+    taken = lease.take(core, job_id, state=JobState.SUBMITTING)
+    if taken is None:
         return
+    job, attempt = taken
     try:
         submitted = drive(core, job, attempt)
     except LeaseLostError:

@@ -57,7 +57,8 @@ def take_lease(
     tx: Connection, attempt: AttemptRecord, owner: str, *, now: datetime, lease_s: float
 ) -> AttemptRecord | None:
     """The attempt with a new epoch, ours for `lease_s`; None while somebody else drives it."""
-    free = or_(attempts.c.lease_until.is_(None), attempts.c.lease_until <= now, attempts.c.lease_owner == owner)
+    # Not even its own owner may take a lease twice: two threads of one process are two drivers.
+    free = or_(attempts.c.lease_until.is_(None), attempts.c.lease_until <= now)
     taken = tx.execute(
         update(attempts)
         .where(attempts.c.job_id == attempt.job_id, attempts.c.number == attempt.number, free)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
+from typing import Any
 
 import pytest
 
@@ -232,3 +233,25 @@ def test_code_of_a_refusal_reaches_the_job(make_broker: MakeBroker, spec: Transc
     error = broker.submit(spec).error
     assert error is not None
     assert error.code is ErrorCode.PROVIDER_INTERNAL
+
+
+def test_second_thread_leaves_an_attempt_alone_while_the_first_one_drives_it(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, vendor = make_broker()
+    start, under_way, seen = vendor.ledger.start, Event(), Event()
+
+    def slow(call: Any, fault: str) -> Any:
+        under_way.set()
+        assert seen.wait(10)
+        return start(call, fault)
+
+    monkeypatch.setattr(vendor.ledger, "start", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(broker.submit, spec, idempotency_key="k")
+        assert under_way.wait(10)
+        second = broker.submit(spec, idempotency_key="k")
+        assert second.state is JobState.SUBMITTING
+        seen.set()
+        assert first.result(10).id == second.id
+    assert [each["step"] for each in vendor.ledger.accepted()] == ["array", "merge"]
