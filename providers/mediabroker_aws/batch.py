@@ -161,10 +161,17 @@ class BatchProvider(Provider):
         return [{name: each[name] for name in ("jobArn", "jobName", "jobId")} for each in found]
 
     def fold(self, members: Sequence[MemberStatus]) -> Observation:
-        """The members wait for each other, so what ended the first one explains what became of the rest."""
+        """The members wait for each other, so what ended the first one explains what became of the rest.
+
+        A cancelled attempt has ended when its last member has: workers get 30 seconds to stop.
+        """
+        progress = fold_progress(members, last_weight=_MERGE_WEIGHT)
         ended = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
         folded = fold_members(members[:ended])
-        return folded.model_copy(update={"progress": fold_progress(members, last_weight=_MERGE_WEIGHT)})
+        living = [each for each in members if not each.state.is_terminal]
+        if folded.state is JobState.CANCELLED and living:
+            return fold_members(living).model_copy(update={"progress": progress, "phase": "stopping"})
+        return folded.model_copy(update={"progress": progress})
 
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
         """See `Provider.parse`; `message` is an event of EventBridge. Children speak for their array."""

@@ -11,7 +11,6 @@ from mediabroker.errors import ErrorCode, MediaError, ProviderError, Unavailable
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.clients import AwsClient
-from mediabroker_aws.metadata import read_metadata
 from mediabroker_aws.s3 import S3Store
 from mediabroker_aws.settings import BatchSettings
 
@@ -67,6 +66,8 @@ class ObjectTransport:
         self._store.close()
 
     def _read_metadata(self, params: Mapping[str, Any]) -> Reply:
+        from mediabroker_aws.metadata import read_metadata  # noqa: PLC0415  loads av, which only a submit needs
+
         return read_metadata(self._store, MediaURI(params["uri"]))
 
     def _head(self, params: Mapping[str, Any]) -> Reply:

@@ -10,7 +10,8 @@ from typing_extensions import Self
 __all__ = ["MotoServer"]
 
 _SERVE = """
-import sys
+import logging, sys
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -264,3 +266,15 @@ def test_events_of_other_accounts_and_regions_are_not_ours(rig: BatchRig, driver
     rig.nudge(start(driver, request(rig)))
     assert driver.provider.parse({**rig.events[0], "account": "999999999999"}) is None
     assert driver.provider.parse({**rig.events[0], "region": "us-east-1"}) is None
+
+
+def test_a_process_that_only_follows_jobs_loads_no_media_library() -> None:
+    code = """
+import sys
+from mediabroker_aws import BatchOptions
+assert not {"boto3", "botocore", "av"} & sys.modules.keys()
+from mediabroker_aws import BatchProvider
+BatchProvider("p", {"queues": {"spot": "q"}, "job_definition": "d", "work": "s3://bucket/wip"}).connect("batch").close()
+assert "av" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
