@@ -124,7 +124,12 @@ class BatchProvider(Provider):
         )
 
     def _refuse_existing(self, output: MediaURI) -> Flow[None]:
-        there = yield from ask(_head(output))
+        try:
+            there = yield from ask(_head(output))
+        except ProviderError as refusal:
+            if refusal.provider_code != ErrorCode.INPUT_DENIED.value:
+                raise
+            return  # without s3:ListBucket, S3 says so of what is not there; the worker writes on condition anyway
         if there.get("version") is not None:
             raise ProviderError(
                 f"{output} exists; set overwrite to replace it",

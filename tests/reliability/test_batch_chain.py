@@ -83,6 +83,29 @@ def test_a_job_ends_with_its_bytes_in_place(studio: Studio) -> None:
     assert studio.names() == ["array", "merge"]
 
 
+def test_a_plan_reads_the_video_and_shows_the_calls(studio: Studio) -> None:
+    with studio.broker() as broker:
+        calls = broker.plan(studio.spec).calls
+    assert [(call.operation, call.step) for call in calls] == [
+        ("ReadMetadata", ""),
+        ("HeadObject", ""),
+        ("PutObject", "manifest"),
+        ("SubmitJob", "array"),
+        ("SubmitJob", "merge"),
+    ]
+    assert calls[3].params["arrayProperties"] == {"size": 3}
+    assert calls[4].params["dependsOn"] == [{"jobId": "<array.jobId>"}]
+    assert studio.names() == []
+
+
+def test_a_queue_that_is_gone_is_the_callers_to_mend(studio: Studio) -> None:
+    with studio.broker(queues={"spot": "gone"}) as broker:
+        job = broker.submit(studio.spec)
+        assert job.error
+        assert (job.state, job.error.code, job.error.blame) == (JobState.FAILED, ErrorCode.INVALID_SPEC, "caller")
+        assert "gone" in job.error.message
+
+
 def test_success_without_the_bytes_is_no_success(studio: Studio) -> None:
     studio.rig.executor.on_success = None
     with studio.broker() as broker:

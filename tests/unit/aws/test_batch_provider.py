@@ -14,7 +14,7 @@ import pytest
 
 from mediabroker import SuperResolution
 from mediabroker.errors import ConfigurationError, ErrorCode, ProviderError, UnsupportedError
-from mediabroker.spi import CancelOutcome, Member
+from mediabroker.spi import Call, CancelOutcome, Member, Reply, drive
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start, watch
@@ -122,6 +122,16 @@ def test_an_output_that_exists_is_refused_unless_it_may_be_replaced(rig: BatchRi
     assert caught.value.provider_code == "OUTPUT_EXISTS"
     assert rig.count_jobs() == 0
     start(driver, SuperResolution(input=clip, output=there, overwrite=True))
+
+
+def test_an_output_that_may_not_be_looked_at_does_not_stop_the_job(rig: BatchRig, driver: Driver) -> None:
+    def answer(call: Call[Any]) -> Reply:
+        if call.operation == "HeadObject":
+            raise ProviderError("access is denied", provider_code="INPUT_DENIED")
+        return driver.perform(call)
+
+    spec = request(rig)
+    assert drive(driver.provider.submit(spec, None, new_context(spec)), answer).members
 
 
 def test_a_refused_merge_stops_the_array_and_says_why(rig: BatchRig, driver: Driver) -> None:

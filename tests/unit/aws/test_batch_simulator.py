@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +134,19 @@ def test_n_to_n_pairs_children_and_sequential_runs_them_one_by_one(account: Acco
     order = [task.index for task in account.executor.started if task.job_name == "queue"]
     assert order == [0, 1, 2]
     assert account.status(queue) == ["SUCCEEDED"]
+
+
+def test_an_event_tells_the_job_as_it_is_now(account: Account) -> None:
+    array = account.array(2, tags={"mine": "yes"})
+    account.steps(1)
+    event = account.events[0]
+    assert (event["source"], event["detail-type"]) == ("aws.batch", "Batch Job State Change")
+    assert event["resources"] == [event["detail"]["jobArn"]]
+    assert (event["detail"]["jobId"], event["detail"]["status"]) == (f"{array}:0", "RUNNABLE")
+    assert event["detail"]["arrayProperties"] == {"index": 0}
+    assert event["detail"]["tags"] == {"mine": "yes", "resourceArn": event["detail"]["jobArn"]}
+    assert event["time"] == "2026-01-01T00:00:00Z"
+    assert json.loads(json.dumps(event)) == event
 
 
 RETRY_ONLY_SPOT = [{"onStatusReason": "Host EC2*", "action": "retry"}, {"onReason": "*", "action": "EXIT"}]
