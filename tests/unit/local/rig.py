@@ -119,21 +119,29 @@ class Workshop:
 
     def pids(self, module: str) -> list[int]:
         """The live processes of this workshop that run `module` (or any program, by a word of its command line)."""
-        found = []
+        parents = self._parents(module)
+        # Between fork and exec a child still bears its parent's command line.
+        return [pid for pid, parent in parents.items() if parent not in parents]
+
+    def _parents(self, module: str) -> dict[int, int]:
+        """Every process with that word in its command line, forks included, and its parent."""
+        found = {}
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode(errors="replace") if entry.name.isdigit() else ""
                 if module in words and str(self.folder) in words:
-                    found.append(int(entry.name))
+                    found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         return found
 
     def kill(self, *modules: str) -> None:
         """SIGKILL to all processes of these modules, and wait until they are gone."""
         victims = {pid for module in modules for pid in self._strike(module)}
-        until(lambda: not victims & {pid for module in modules for pid in self.pids(module)}, f"{modules} to be gone")
+        until(
+            lambda: not victims & {pid for module in modules for pid in self._parents(module)}, f"{modules} to be gone"
+        )
 
     def _strike(self, module: str) -> list[int]:
-        pids = self.pids(module)
+        pids = list(self._parents(module))
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
