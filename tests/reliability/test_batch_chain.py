@@ -16,6 +16,7 @@ import pytest
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobRef, JobState, SuperResolution
 from mediabroker.config import BrokerSettings
+from mediabroker.messages import InboundMessage
 from mediabroker_aws import BatchProvider
 from mediabroker_aws.contract_rig import BatchRig
 from mediabroker_aws.simulator import HOLD, SPOT_LOSS, Exited
@@ -237,6 +238,20 @@ def test_a_reference_is_enough_for_another_store(studio: Studio, tmp_path: Path)
     with make_broker(tmp_path / "elsewhere", studio.settings, studio.rig.store_settings) as another:
         job = another.get(JobRef.parse(ref))
         assert [output.uri for output in job.result(timeout=20).outputs] == [studio.spec.output]
+
+
+def test_P8_events_wake_the_broker_and_a_store_that_never_saw_the_job_adopts_it(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with studio.broker() as broker:
+        job = broker.submit(studio.spec)
+        studio.advance()
+        body = [InboundMessage(json.dumps(event).encode(), "q", event["id"]) for event in studio.rig.events]
+        with make_broker(tmp_path / "elsewhere", studio.settings, studio.rig.store_settings) as another:
+            for each in reversed(body):
+                assert another.ingest(each).outcome == "taken"
+            assert another.get(job.ref).state is JobState.SUCCEEDED
+        assert broker.ingest(body[-1]).jobs == (job.id,)
+        assert job.state is JobState.SUCCEEDED
 
 
 _SUBMIT = """
