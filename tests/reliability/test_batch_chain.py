@@ -251,6 +251,7 @@ def test_P8_events_wake_the_broker_and_a_store_that_never_saw_the_job_adopts_it(
                 assert another.ingest(each).outcome == "taken"
             assert another.get(job.ref).state is JobState.SUCCEEDED
         assert broker.ingest(body[-1]).jobs == (job.id,)
+        assert job.done()
         assert job.state is JobState.SUCCEEDED
 
 
