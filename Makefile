@@ -2,8 +2,8 @@
 #
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
-#   make test check               what CI runs
-#   make test-torch               the tests that need torch and OpenVINO, which are large
+#   make test check test-torch    what CI runs
+#                                 (test-torch: the tests that need torch and OpenVINO, which are large)
 #   make bench bench-engine docs  measure; write the generated reference pages
 
 PYTHON ?= python3
@@ -52,7 +52,7 @@ test: .venv/dev.stamp
 
 # What the suite leaves out where torch and OpenVINO are not installed; they take a gigabyte.
 test-torch: .venv/torch.stamp
-	$(BIN)/python -m pytest tests/worker $(ARGS)
+	$(BIN)/python -m pytest tests/worker/test_compile.py tests/worker/test_runtime_*.py tests/worker/test_training_*.py $(ARGS)
 
 check: lint types imports dist
 

@@ -73,7 +73,12 @@ def test_run_tells_plan_progress_and_result_and_exits_zero(source: Path, tmp_pat
     document = describe(source, slice_s=_SLICE_S)
     code, events = finish(start(document, tmp_path))
     assert code == Exit.OK
-    assert events[0] == {"event": "plan", "slices": 6, "frames": 60, "runtime": "onnx", "variant": events[0]["variant"]}
+    assert {name: events[0][name] for name in ("event", "slices", "frames")} == {
+        "event": "plan",
+        "slices": 6,
+        "frames": 60,
+    }
+    assert events[0]["runtime"] in ("onnx", "openvino")
     progress = [each for each in events if each["event"] == "progress"]
     assert progress[-1]["frames_done"] == progress[-1]["frames_total"] == 60
     assert [each["frames_done"] for each in progress] == sorted(each["frames_done"] for each in progress)
