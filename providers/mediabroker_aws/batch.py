@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, MissingDependencyError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
@@ -31,7 +31,8 @@ from mediabroker.spi import (
 )
 from mediabroker.states import JobState
 from mediabroker_aws import batch_requests as requests
-from mediabroker_aws.batch_states import explain, fold_progress, observe, parse_origin, refusal_error, unfinished
+from mediabroker_aws.batch_events import parse_event
+from mediabroker_aws.batch_states import explain, fold_progress, observe, refusal_error, unfinished
 from mediabroker_aws.batch_transports import BatchTransport, ObjectTransport
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.settings import BatchSettings, build_settings
@@ -179,18 +180,8 @@ class BatchProvider(Provider):
         return folded.model_copy(update={"progress": progress})
 
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
-        """See `Provider.parse`; `message` is an event of EventBridge. Children speak for their array."""
-        try:
-            event = _Event.model_validate(message)
-        except ValidationError:
-            return None
-        if self.account not in (None, event.account) or self.region not in (None, event.region):
-            return None
-        job_id, _, _ = event.detail.jobId.partition(":")
-        origin = parse_origin(event.detail.model_dump())
-        where: dict[str, JsonValue] = {"jobId": event.detail.jobId, "jobQueue": event.detail.jobQueue}
-        token = origin.token if origin else None
-        return [Observation(native_id=job_id, phase=event.detail.status, token=token, origin=origin, raw=where)]
+        """See `Provider.parse`; `message` is an event of EventBridge."""
+        return parse_event(message, account=self.account, region=self.region)
 
     def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
         where: Any = seen.raw
@@ -207,32 +198,6 @@ class BatchProvider(Provider):
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)
-
-
-class _Variable(BaseModel):
-    name: str = ""
-    value: str = ""
-
-
-class _Container(BaseModel):
-    environment: tuple[_Variable, ...] = ()
-
-
-class _Detail(BaseModel):
-    jobId: str = Field(min_length=1)  # noqa: N815  the vendor's words
-    jobQueue: str  # noqa: N815
-    status: str
-    container: _Container = _Container()
-
-
-class _Event(BaseModel):
-    """What a `Batch Job State Change` must have to be of use; the rest is ignored."""
-
-    source: str = Field(pattern=r"^aws\.batch$")
-    kind: str = Field(alias="detail-type", pattern=r"^Batch Job State Change$")
-    account: str
-    region: str
-    detail: _Detail
 
 
 def _options(options: ProviderOptions | None) -> BatchOptions:

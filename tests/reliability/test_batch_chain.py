@@ -230,6 +230,22 @@ def test_P9_cancel_ends_a_running_chain(studio: Studio) -> None:
     assert {each.status for each in studio.rig.simulator.jobs()} == {"FAILED"}
 
 
+def test_P9_cancel_of_a_half_submitted_chain_stops_its_beginning(studio: Studio) -> None:
+    studio.rig.executor.script("*-array", HOLD)
+    studio.spoil("error_before", "merge")
+    with studio.broker() as broker:
+        job = broker.submit(studio.spec)
+        assert job.state is JobState.SUBMITTING
+        assert job.cancel() is CancelOutcome.REQUESTED
+        studio.clock.advance(_SETTLE_S)
+        broker.reconcile()
+        assert job.refresh().state is JobState.CANCELLED
+    studio.advance(3)
+    assert [(each.status, each.reason) for each in studio.rig.simulator.jobs()] == [
+        ("FAILED", "cancelled by mediabroker")
+    ]
+
+
 def test_a_reference_is_enough_for_another_store(studio: Studio, tmp_path: Path) -> None:
     with studio.broker() as broker:
         ref = str(broker.submit(studio.spec).ref)
