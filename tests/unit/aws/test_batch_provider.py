@@ -14,6 +14,7 @@ import pytest
 
 from mediabroker import SuperResolution
 from mediabroker.errors import ConfigurationError, ErrorCode, ProviderError, UnsupportedError
+from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, CancelOutcome, Member, Reply, drive
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
@@ -100,7 +101,7 @@ def test_metadata_is_read_by_parts(rig: BatchRig, driver: Driver) -> None:
     rig.s3.put_object(Bucket=rig.bucket, Key="in/text.mp4", Body=b"#EXTM3U\nfile:///etc/passwd\n")
     for key, code in (("in/text.mp4", "MEDIA_UNSUPPORTED"), ("in/none.mp4", "INPUT_NOT_FOUND")):
         with pytest.raises(ProviderError) as caught:
-            start(driver, request(rig, input=f"s3://{rig.bucket}/{key}").model_copy())
+            start(driver, request(rig, input=MediaURI(f"s3://{rig.bucket}/{key}")))
         assert caught.value.provider_code == code
         assert driver.provider.classify(caught.value).code is ErrorCode(code)
     assert rig.count_jobs() == 0
@@ -145,7 +146,7 @@ def test_a_refused_merge_stops_the_array_and_says_why(rig: BatchRig, driver: Dri
 
 
 def test_a_search_looks_in_the_queue_that_the_call_was_sent_to(rig: BatchRig, driver: Driver) -> None:
-    spec, ctx = request(rig), None
+    spec = request(rig)
     ctx = new_context(spec)
     submitted = driver.run(driver.provider.submit(spec, None, ctx))
     create = next(call for call in driver.calls("create") if call.step == "array")

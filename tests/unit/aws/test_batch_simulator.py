@@ -453,3 +453,17 @@ def test_a_spoilt_answer_does_not_tell_what_happened(server: BatchServer, kind: 
     assert len(server.simulator.jobs()) == accepted
     assert "jobId" in batch.submit_job(**JOB), "the fault is used up"
     batch.close()
+
+
+def test_jobs_move_by_themselves_where_they_are_let() -> None:
+    account = Account()
+    job = account.submit()
+    with BatchServer(account.sim, pump_s=0.005):
+        until(lambda: account.status(job) == ["SUCCEEDED"])
+
+
+def test_an_array_may_have_10000_children(account: Account) -> None:
+    array = account.array(10_000)
+    account.sim.lifecycle.capacity = 9_999
+    account.steps(3)
+    assert account.see(array)[0]["arrayProperties"]["statusSummary"]["RUNNING"] == 9_999
