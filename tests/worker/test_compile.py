@@ -240,9 +240,10 @@ def test_compile_command_writes_graph_and_manifest(tmp_path: Path) -> None:
     assert manifest.key[:16] in event["manifest"]
 
 
+@pytest.mark.parametrize("model", ["fast", "quality"])
 @pytest.mark.parametrize("scale", [2, 4])
-def test_tile_network_adds_to_the_nearest_enlargement_what_the_network_adds(scale: int) -> None:
-    network, _ = read_network(load_card("fast", scale))
+def test_tile_network_adds_to_the_nearest_enlargement_what_the_network_adds(scale: int, model: str) -> None:
+    network, _ = read_network(load_card(model, scale))
     luma = torch.rand(1, 1, 40, 52)
     base = nn.functional.interpolate(luma, scale_factor=float(scale), mode="nearest")
     assert torch.allclose(TileNetwork(network)(luma) + base, network(luma), atol=1e-5)
@@ -275,9 +276,10 @@ def test_stand_in_refuses_operators_that_are_not_documented(network: nn.Module, 
         StandIn().trace(network, torch.zeros(1, 4, 4, 4) if name == "pixel_unshuffle" else torch.zeros(1, 1, 4, 4))
 
 
-def test_our_networks_use_documented_operators_only() -> None:
+@pytest.mark.parametrize("model", ["fast", "quality"])
+def test_our_networks_use_documented_operators_only(model: str) -> None:
     for scale in (2, 4):
-        network, _ = read_network(load_card("fast", scale))
+        network, _ = read_network(load_card(model, scale))
         with torchscript() as jit:
             traced = jit.trace(TileNetwork(network), torch.zeros(2, 1, 34, 40))
         assert undocumented_operators(traced) == []
