@@ -117,7 +117,7 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
                 for packet in container.demux(stream):
                     heed(stop)
                     if packet.size:
-                        _note(path, scan, packet, packet.dts if facts.counts_frames else packet.pts)
+                        _note(path, scan, packet, facts)
         except MediaError as error:
             if error.error.code is ErrorCode.MEDIA_CORRUPT and scan.times:
                 seen_s = float(max(scan.times) * facts.tick_s - Fraction(*facts.start))
@@ -128,7 +128,11 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
     return _Scan([pts for pts in scan.times if pts >= first], scan.keyframes)
 
 
-def _note(path: Path, scan: _Scan, packet: Any, when: int | None) -> None:
+def _note(path: Path, scan: _Scan, packet: Any, facts: SourceFacts) -> None:
+    if packet.is_corrupt and facts.sizes_packets:
+        # Said here, for a decoder with several threads notices a damaged last frame only at times.
+        raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: a packet is cut short")
+    when: int | None = packet.dts if facts.counts_frames else packet.pts
     if when is None:
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has frames without a presentation time")
     if packet.is_keyframe:

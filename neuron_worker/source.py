@@ -103,6 +103,11 @@ class SourceFacts(Value):
         return self.demuxer == "avi"
 
     @property
+    def sizes_packets(self) -> bool:
+        """Whether the container says how long each packet is: then a short one means that the file breaks off."""
+        return self.demuxer in ("mov", "matroska")
+
+    @property
     def can_be_cut(self) -> bool:
         """Whether decoding may start in the middle."""
         return self.demuxer in _PRECISE
