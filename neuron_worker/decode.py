@@ -62,9 +62,7 @@ def decode_slice(
             if not piece.holds(pts):
                 continue
             if previous is not None and pts <= previous:
-                raise MediaError(
-                    ErrorCode.MEDIA_CORRUPT, f"{path}: time does not advance at {_at(facts, pts)}"
-                )
+                raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: time does not advance at {_at(facts, pts)}")
             previous, count = pts, count + 1
             yield frame
     if count < piece.frames and facts.codec not in _HIDDEN_FRAMES:
