@@ -1,0 +1,1 @@
+"""Alibaba Cloud: media processing (MPS), object storage (OSS), queues (MNS)."""
