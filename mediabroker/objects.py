@@ -41,6 +41,10 @@ class ObjectStore(Protocol):
         """Store the chunks as one object; `MediaError(OUTPUT_EXISTS)` when it is there and `overwrite` is not set."""
         ...
 
+    def delete(self, uri: MediaURI) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...

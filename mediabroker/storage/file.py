@@ -49,6 +49,14 @@ class FileStore:
             temporary.unlink(missing_ok=True)
         return _described(path.stat())
 
+    def delete(self, uri: MediaURI) -> None:
+        try:
+            uri.path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return  # then it is not there either
+        except OSError as error:
+            raise MediaError(ErrorCode.OUTPUT_DENIED, f"{uri.path} cannot be removed: {error.strerror}") from error
+
     def close(self) -> None:
         """Nothing stays open between calls."""
 

@@ -106,6 +106,13 @@ class S3Store:
             raise _explained(error, uri, writing=True) from error
         return ObjectStat(size_bytes, version.strip('"'))
 
+    def delete(self, uri: MediaURI) -> None:
+        try:
+            self._client.call("delete_object", Bucket=uri.bucket, Key=uri.key)
+        except ProviderError as error:
+            if error.provider_code not in _NOT_FOUND:
+                raise _explained(error, uri, writing=True) from error
+
     def close(self) -> None:
         self._client.close()
 

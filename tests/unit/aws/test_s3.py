@@ -77,6 +77,14 @@ def test_keys_are_literal(store: S3Store, bucket: str, aws: Aws, key: str) -> No
     assert read(store, uri(bucket, key)) == b"1"
 
 
+def test_what_is_deleted_is_gone_and_deleting_again_is_no_error(store: S3Store, bucket: str) -> None:
+    store.write(uri(bucket), iter([b"1"]))
+    for _ in range(2):
+        store.delete(uri(bucket))
+        assert store.stat(uri(bucket)) is None
+    store.delete(uri("no-such-bucket-here"))
+
+
 def test_O8_what_is_not_there_is_said_so(store: S3Store, bucket: str) -> None:
     assert store.stat(uri(bucket)) is None
     with pytest.raises(MediaError) as caught:
