@@ -27,12 +27,13 @@ def offered(group: str, what: str) -> dict[str, EntryPoint]:
     return found
 
 
-def load_plugin(group: str, name: str, *, what: str, where: str) -> Any:
+def load_plugin(group: str, name: str, *, what: str, where: str, extra: str | None = None) -> Any:
     """The object that the group offers as `name`.
 
     Args:
         what: what one of the group is called, as "provider type".
         where: where the name was given, for the message.
+        extra: which brings the packages that such parts need; without a word, the one of the part's vendor.
 
     Raises:
         ConfigurationError: nobody offers it; the message names the nearest one, or all.
@@ -48,7 +49,7 @@ def load_plugin(group: str, name: str, *, what: str, where: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"{what} {name!r} needs {error.name or 'a package'} that is not installed: "
-            f"pip install 'mediabroker[{_extra(known[name])}]'"
+            f"pip install 'mediabroker[{extra or _extra(known[name])}]'"
         ) from error
 
 

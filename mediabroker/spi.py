@@ -26,6 +26,7 @@ from mediabroker.models import Value
 from mediabroker.objects import ObjectStat, ObjectStore
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.results import Frames, JobResult
+from mediabroker.sandbox import Sandbox
 from mediabroker.states import JobState, fold_states
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Provider",
     "ProviderOptions",
     "Reply",
+    "Sandbox",
     "SubmitContext",
     "Submitted",
     "Transport",

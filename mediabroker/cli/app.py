@@ -14,6 +14,7 @@ from mediabroker.cli.describe import plan_card
 from mediabroker.cli.failures import UsageError
 from mediabroker.cli.managing import add_managing_commands
 from mediabroker.cli.options import command
+from mediabroker.cli.sandbox import add_sandbox_command
 from mediabroker.cli.specs import read_spec
 from mediabroker.cli.submitting import add_submitting_commands
 from mediabroker.cli.terminal import Terminal
@@ -74,3 +75,4 @@ command(app, "plan")(_plan)
 add_comparing_commands(app)
 add_managing_commands(app)
 add_consuming_commands(app)
+add_sandbox_command(app)

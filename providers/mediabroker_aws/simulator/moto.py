@@ -28,8 +28,13 @@ class MotoServer:
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, "-c", _SERVE]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for its owner, who ends it when it may
+        )
         assert self._process.stdout is not None
         port = self._process.stdout.readline().strip()
         if not port:
