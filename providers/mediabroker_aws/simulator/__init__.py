@@ -1,9 +1,10 @@
-"""AWS Batch on loopback, for tests and demonstrations: the real boto3 talks to it unchanged. Needs the extra `sandbox`.
+"""AWS Batch, Lambda and API Gateway on loopback, for tests and demonstrations: the real boto3 talks to them unchanged.
 
     with BatchServer(BatchSimulator(ScriptedExecutor())) as server:
         boto3.client("batch", endpoint_url=server.url, region_name="eu-west-1")
 
-Jobs move when `BatchSimulator.advance` is called, or by themselves with `BatchServer(..., pump_s=0.1)`.
+Jobs move when `BatchSimulator.advance` is called, or by themselves with `BatchServer(..., pump_s=0.1)`. The module
+`front` shows the same for functions. Needs the extra `sandbox`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 from mediabroker_aws.simulator.engine import BatchSimulator
 from mediabroker_aws.simulator.executors import HOLD, SPOT_LOSS, Executor, Exited, Run, ScriptedExecutor, Task
 from mediabroker_aws.simulator.faults import FaultKind, Faults
+from mediabroker_aws.simulator.front import LambdaFront
+from mediabroker_aws.simulator.functions import Function
+from mediabroker_aws.simulator.invocations import Invocation, LambdaSimulator
 from mediabroker_aws.simulator.processes import ProcessExecutor
 from mediabroker_aws.simulator.server import BatchServer
 
@@ -23,6 +27,10 @@ __all__ = [
     "Exited",
     "FaultKind",
     "Faults",
+    "Function",
+    "Invocation",
+    "LambdaFront",
+    "LambdaSimulator",
     "ProcessExecutor",
     "Run",
     "ScriptedExecutor",

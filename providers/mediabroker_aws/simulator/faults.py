@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 __all__ = ["FaultKind", "Faults"]
 
-FaultKind = Literal["lost", "truncated", "html", "empty", "throttled", "error_before", "error_after"]
+FaultKind = Literal[
+    "lost", "truncated", "html", "empty", "throttled", "error_before", "error_after", "duplicated", "delayed", "dropped"
+]
 """`lost`, `truncated`, `html`, `empty` and `error_after` spoil the answer of a call that took effect; `throttled` (429)
-and `error_before` (500) refuse it."""
+and `error_before` (500) refuse it. `duplicated`, `delayed` and `dropped` are what becomes of an asynchronous invocation
+of Lambda after it was accepted."""
 
 
 @dataclass

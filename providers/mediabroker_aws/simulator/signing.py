@@ -25,9 +25,16 @@ _FORM = "%Y%m%dT%H%M%SZ"
 
 
 def verify_signature(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, *, secrets: Mapping[str, str], region: str
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secrets: Mapping[str, str],
+    region: str,
+    service: str = "batch",
 ) -> None:
-    """Pass a request that was signed for `batch` in `region` by somebody in `secrets` (access key to secret).
+    """Pass a request that was signed for `service` in `region` by somebody in `secrets` (access key to secret).
 
     Args:
         headers: by lower-case name.
@@ -41,12 +48,12 @@ def verify_signature(
     if given["key"] not in secrets:
         raise WireError(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
     signed = given["headers"].split(";")
-    if (given["region"], given["service"]) != (region, "batch") or not set(signed) >= _MUST_BE_SIGNED:
-        raise WireError(403, "InvalidSignatureException", f"Credential should be scoped to batch in {region}.")
+    if (given["region"], given["service"]) != (region, service) or not set(signed) >= _MUST_BE_SIGNED:
+        raise WireError(403, "InvalidSignatureException", f"Credential should be scoped to {service} in {region}.")
     _check_time(headers["x-amz-date"], given["date"])
     request = AWSRequest(method, url, {name: headers.get(name, "") for name in signed}, body)
     request.context["timestamp"] = headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(given["key"], secrets[given["key"]]), "batch", region)
+    signer = SigV4Auth(Credentials(given["key"], secrets[given["key"]]), service, region)
     expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
     if not hmac.compare_digest(expected, given["signature"]):
         raise WireError(403, "InvalidSignatureException", "The request signature we calculated does not match.")

@@ -1,0 +1,1 @@
+"""What runs in the account: Lambda handlers, thin over the code that the providers use too."""
