@@ -5,7 +5,7 @@ Pictures are a moving gradient with a bright square, so that every frame differs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,12 @@ def make_clip(
     container_format: str | None = None,
     container_options: Mapping[str, str] | None = None,
     subtitles: Path | None = None,
+    paint: Callable[[int, int, int], Any] = picture,
 ) -> Path:
     """A clip of `frames` pictures at `rate` frames a second, with a tone of the same length unless `audio` is off.
 
     `pts` (in `time_base` units) overrides the even spacing; `color` sets `color_range`, `colorspace`,
-    `color_primaries` and `color_trc` by their libav numbers.
+    `color_primaries` and `color_trc` by their libav numbers; `paint` makes the pictures as `picture` does.
     """
     rate = Fraction(rate)
     time_base = time_base or 1 / rate
@@ -96,7 +97,7 @@ def make_clip(
         tone: Any = _add_tone(container, audio_codec) if audio else None
         copied = _open_subtitles(container, subtitles)
         for index, when in enumerate(times):
-            container.mux(video.encode(_frame(video, index, when, time_base, color or {})))
+            container.mux(video.encode(_frame(video, paint(index, width, height), when, time_base, color or {})))
         container.mux(video.encode(None))
         if tone is not None:
             _write_tone(container, tone, duration_s)
@@ -105,8 +106,8 @@ def make_clip(
     return path
 
 
-def _frame(video: Any, index: int, pts: int, time_base: Fraction, color: Mapping[str, int]) -> av.VideoFrame:
-    rgb = av.VideoFrame.from_ndarray(picture(index, video.width, video.height), format="rgb24")
+def _frame(video: Any, pixels: Any, pts: int, time_base: Fraction, color: Mapping[str, int]) -> av.VideoFrame:
+    rgb = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     frame = rgb.reformat(format=video.pix_fmt, dst_color_range=color.get("color_range"))
     for name, value in color.items():
         setattr(frame, name, value)
@@ -230,7 +231,9 @@ def make_cover_art(path: Path) -> Path:
         cover: Any = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        container.mux(cover.encode(_frame(cover, 0, 0, Fraction(1), {"color_range": 2})))
+        container.mux(
+            cover.encode(_frame(cover, picture(0, cover.width, cover.height), 0, Fraction(1), {"color_range": 2}))
+        )
         container.mux(cover.encode(None))
         _write_tone(container, tone, 0.5)
     return path

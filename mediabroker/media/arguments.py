@@ -7,8 +7,8 @@ plain names in the working folder, so no caller's path reaches an option that ff
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import ffmpeg
 from pydantic import Field
@@ -22,7 +22,10 @@ from mediabroker.media.process import build_input_options
 from mediabroker.models import Value
 from mediabroker.results import AudioStream, VideoStream
 
-__all__ = ["TranscodeSettings", "build_hls", "build_mp4", "choose_codec"]
+__all__ = ["Alter", "TranscodeSettings", "build_hls", "build_mp4", "choose_codec", "compile_outputs", "input_of"]
+
+Alter: TypeAlias = Callable[[Any], Any]
+"""From a picture stream of ffmpeg-python to the one that shall be encoded in its place."""
 
 _DEFAULT_CRF = 21.0
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
@@ -67,13 +70,15 @@ def build_mp4(
     *,
     rung: Rung | None,
     name: str = "out.mp4",
+    alter: Alter | None = None,
     limits: MediaLimits = MEDIA_LIMITS,
 ) -> list[str]:
     """One mp4 with the first video, all audio and all text subtitles; `rung` None keeps the picture's size."""
     media, video = source.media, source.media.video[0]
-    stream = _input(source, limits)
+    stream = input_of(source, limits)
     texts = [each for each in media.subtitles if each.codec in _TEXT]
-    picture = _shape(stream[str(video.index)], video, settings.encoder, rung)
+    decoded = stream[str(video.index)]
+    picture = _shape(alter(decoded) if alter else decoded, video, settings.encoder, rung)
     others = [stream[str(index)] for index in [each.index for each in media.audio] + [each.index for each in texts]]
     options = {
         **_video_options(source, settings.encoder, rung.video_bitrate_bps if rung else None),
@@ -82,7 +87,7 @@ def build_mp4(
         "f": "mp4",
         "movflags": "+faststart",
     }
-    return _compile(ffmpeg.output(picture, *others, name, **options))
+    return compile_outputs(ffmpeg.output(picture, *others, name, **options))
 
 
 def build_hls(
@@ -94,7 +99,7 @@ def build_hls(
 ) -> list[str]:
     """One variant playlist with its segments for each rung; keyframes stand at the same times in all of them."""
     video, audio = source.media.video[0], source.media.audio[:1]
-    stream = _input(source, limits)
+    stream = input_of(source, limits)
     copies = stream[str(video.index)].filter_multi_output("split", len(rungs)) if len(rungs) > 1 else None
     outputs = []
     for number, rung in enumerate(rungs):
@@ -106,14 +111,16 @@ def build_hls(
             **_hls_options(rung.name, settings, choose_codec(video, settings.encoder)),
         }
         outputs.append(ffmpeg.output(shaped, *(stream[str(a.index)] for a in audio), f"{rung.name}.m3u8", **options))
-    return _compile(ffmpeg.merge_outputs(*outputs))
+    return compile_outputs(ffmpeg.merge_outputs(*outputs))
 
 
-def _input(source: Source, limits: MediaLimits) -> Any:
+def input_of(source: Source, limits: MediaLimits = MEDIA_LIMITS) -> Any:
+    """The input stream of ffmpeg-python, opened by the one demuxer that its bytes have chosen."""
     return ffmpeg.input(f"file:{source.path.absolute()}", **build_input_options(source.demuxer, limits))
 
 
-def _compile(outputs: Any) -> list[str]:
+def compile_outputs(outputs: Any) -> list[str]:
+    """All that follows the program's name."""
     arguments: list[str] = outputs.global_args("-max_error_rate", _TOLERATED_ERRORS).compile(overwrite_output=True)
     return arguments[1:]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.arguments import TranscodeSettings, build_hls, build_mp4, choose_codec
+from mediabroker.media.arguments import Alter, TranscodeSettings, build_hls, build_mp4, choose_codec
 from mediabroker.media.binary import describe_ffmpeg, find_ffmpeg
 from mediabroker.media.failures import truncation
 from mediabroker.media.hls import ladder_result, publish_ladder
@@ -39,6 +39,7 @@ class _Task(NamedTuple):
     folder: Path
     run: Callable[..., Finished]
     limits: MediaLimits
+    alter: Alter | None
 
 
 def transcode(
@@ -46,6 +47,7 @@ def transcode(
     output: Path,
     settings: TranscodeSettings,
     *,
+    alter: Alter | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
     ffmpeg: Path | None = None,
@@ -55,7 +57,8 @@ def transcode(
     """Re-encode `source`; the result stands at `output` whole, or nothing new does.
 
     For HLS, `output` is the master playlist; variants and segments lie in one folder beside it and are there before it.
-    Returns what was measured of the result (of the largest rendition).
+    Returns what was measured of the result (of the largest rendition). For mp4, `alter` puts filters between decoder
+    and encoder.
 
     Raises:
         MediaError: anything about the input, the output, limits, cancelling or time; nothing stands at `output` then.
@@ -70,7 +73,7 @@ def transcode(
     run = partial(run_ffmpeg, binary=binary, limits=limits, total_s=total_s, on_progress=on_progress, cancel=cancel)
     make = _make_hls if settings.container == "hls" else _make_mp4
     with workplace(output) as folder:
-        result = make(_Task(seen, output, settings, folder, run, media_limits))
+        result = make(_Task(seen, output, settings, folder, run, media_limits, alter))
     return result.model_copy(update={"elapsed_s": round(time.monotonic() - started, 3)})
 
 
@@ -92,7 +95,7 @@ def _make_mp4(task: _Task) -> VideoResult:
     media, settings = task.source.media, task.settings
     rung = choose_rungs(media, media.video[0], settings.renditions)[0] if settings.renditions else None
     made = task.folder / "out.mp4"
-    arguments = build_mp4(task.source, settings, rung=rung, name=made.name, limits=task.limits)
+    arguments = build_mp4(task.source, settings, rung=rung, name=made.name, alter=task.alter, limits=task.limits)
     finished = task.run(arguments, cwd=task.folder)
     measured = _measure(made)
     _check_whole(task.source, finished, measured.frames, measured.duration_s)
