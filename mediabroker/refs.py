@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import posixpath
 import re
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -13,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from mediabroker.errors import InvalidJobError
 
-__all__ = ["JobRef", "MediaURI", "MemberRef", "Scheme"]
+__all__ = ["JobRef", "MediaURI", "MemberRef", "Scheme", "base32", "new_job_id", "token_for"]
 
 Scheme = Literal["file", "s3", "oss", "https"]
 
@@ -210,3 +213,18 @@ class JobRef(BaseModel):
             )
         except ValidationError as error:
             raise InvalidJobError(f"{text!r} is not a job reference: {error.errors()[0]['msg']}") from error
+
+
+def new_job_id() -> str:
+    """128 random bits in lower-case base32: fit for names at every vendor."""
+    return base32(secrets.token_bytes(16))
+
+
+def token_for(job_id: str, attempt: int) -> str:
+    """The attempt's token: the same after every crash, unlike any other."""
+    return base32(hashlib.sha256(f"{job_id}/{attempt}".encode()).digest()[:16])
+
+
+def base32(raw: bytes) -> str:
+    """Lower-case base32 without padding."""
+    return base64.b32encode(raw).decode().rstrip("=").lower()

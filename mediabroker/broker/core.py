@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ from mediabroker.broker.retry import with_retries
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
+from mediabroker.refs import new_job_id, token_for
 from mediabroker.registry import create_provider
 from mediabroker.spi import Call, Flow, Provider, Reply, Transport, drive
 from mediabroker.storage import Stores
@@ -98,17 +97,3 @@ class Core:
         transport = self.fleet.transport(provider, call.service)
         _log.debug("call", extra={"provider": provider, "operation": call.operation, "effect": call.effect})
         return with_retries(lambda: transport.perform(call))
-
-
-def new_job_id() -> str:
-    """128 random bits in lower-case base32: fit for names at every vendor."""
-    return _base32(secrets.token_bytes(16))
-
-
-def token_for(job_id: str, attempt: int) -> str:
-    """The attempt's token: the same after every crash, unlike any other."""
-    return _base32(hashlib.sha256(f"{job_id}/{attempt}".encode()).digest()[:16])
-
-
-def _base32(raw: bytes) -> str:
-    return base64.b32encode(raw).decode().rstrip("=").lower()
