@@ -6,6 +6,7 @@ with Broker() as broker:
     video = broker.run(SuperResolution(input="in.mp4", output="out.mp4", scale=2))
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mediabroker.errors import (
@@ -49,24 +50,75 @@ from mediabroker.jobs import (
 )
 from mediabroker.messages import InboundMessage
 from mediabroker.refs import JobRef, MediaURI
-from mediabroker.results import ImagesResult, Item, JobResult, MediaInfoResult, Output, VideoResult
+from mediabroker.results import (
+    CaptionsResult,
+    CoverResult,
+    ImagesResult,
+    Item,
+    JobResult,
+    MediaInfoResult,
+    Output,
+    ProductionResult,
+    SegmentsResult,
+    SpeechResult,
+    VideoResult,
+)
 from mediabroker.spi import CancelOutcome, ProviderOptions
 from mediabroker.states import JobState
 
 if TYPE_CHECKING:
     from mediabroker.broker import AsyncBroker, AsyncJob, Attempt, Broker, EventStream, Ingested, Job, Plan
+    from mediabroker.production import (
+        Asr,
+        AsyncTextToSpeech,
+        AudioBeatDetection,
+        AudioMixing,
+        AudioQualityAssessment,
+        Box,
+        CaptionExtraction,
+        Cover,
+        FaceBeauty,
+        ImageCartoonize,
+        ImageDelogo,
+        ImageH2V,
+        ImageMatting,
+        MusicSegmentDetect,
+        SpeechDenoise,
+        TextToSpeech,
+        VideoClip,
+        VideoDelogo,
+        VideoDetext,
+        VideoGreenScreenMatting,
+        VideoH2V,
+        VideoSplit,
+    )
 
 __all__ = [
+    "Asr",
     "AsyncBroker",
     "AsyncJob",
+    "AsyncTextToSpeech",
     "Attempt",
+    "AudioBeatDetection",
+    "AudioMixing",
+    "AudioQualityAssessment",
     "AuthenticationError",
+    "Box",
     "Broker",
     "CancelOutcome",
+    "CaptionExtraction",
+    "CaptionsResult",
     "ConfigurationError",
+    "Cover",
+    "CoverResult",
     "ErrorCode",
     "EventStream",
+    "FaceBeauty",
     "IdempotencyConflictError",
+    "ImageCartoonize",
+    "ImageDelogo",
+    "ImageH2V",
+    "ImageMatting",
     "ImagesResult",
     "InboundMessage",
     "Ingested",
@@ -93,23 +145,35 @@ __all__ = [
     "MediaInfoResult",
     "MediaURI",
     "MissingDependencyError",
+    "MusicSegmentDetect",
     "Output",
     "Plan",
+    "ProductionResult",
     "ProviderError",
     "ProviderOptions",
     "Rendition",
+    "SegmentsResult",
     "SmartProduction",
     "Snapshot",
+    "SpeechDenoise",
+    "SpeechResult",
     "StoreError",
     "SubmissionUnknownError",
     "SuperResolution",
+    "TextToSpeech",
     "ThrottledError",
     "Transcode",
     "UnavailableError",
     "Unrecognised",
     "UnsupportedError",
+    "VideoClip",
+    "VideoDelogo",
+    "VideoDetext",
     "VideoEncoder",
+    "VideoGreenScreenMatting",
+    "VideoH2V",
     "VideoResult",
+    "VideoSplit",
 ]
 
 _FROM_BROKER = {"AsyncBroker", "AsyncJob", "Attempt", "Broker", "EventStream", "Ingested", "Job", "Plan"}
@@ -117,9 +181,7 @@ _FROM_BROKER = {"AsyncBroker", "AsyncJob", "Attempt", "Broker", "EventStream", "
 
 def __getattr__(name: str) -> Any:
     # The broker brings the database toolkit, which is half of the import time; who only builds specs or reads events
-    # (a Lambda function, a web handler) never pays for it.
-    if name in _FROM_BROKER:
-        from mediabroker import broker  # noqa: PLC0415
-
-        return getattr(broker, name)
+    # (a Lambda function, a web handler) never pays for it. The leaves of smart production are many and seldom all used.
+    if name in __all__:
+        return getattr(import_module("mediabroker.broker" if name in _FROM_BROKER else "mediabroker.production"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,14 @@
     class SuperResolution(JobSpec[VideoResult])     broker.run(SuperResolution(...)) -> VideoResult
 
 Third parties subclass `JobSpec` with their own `kind`; defining the class is enough for `JobSpec.parse` to read it.
+Offered in the entry-point group `mediabroker.kinds` under its kind, it is also found where nobody has imported it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
@@ -15,8 +18,9 @@ from typing_extensions import Self, TypeVar
 
 from mediabroker.errors import InvalidJobError
 from mediabroker.models import Value, readable
+from mediabroker.plugins import load_plugin, offered
 from mediabroker.refs import MediaURI
-from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, VideoResult
+from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, ProductionResult, VideoResult
 
 if TYPE_CHECKING:
     # Text and paths go in, a `MediaURI` comes out. Type checkers know no conversion on the way, so to them it is either
@@ -41,7 +45,9 @@ __all__ = [
 ]
 
 R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
+P_co = TypeVar("P_co", bound=JobResult, covariant=True, default=ProductionResult)
 
+KIND_GROUP = "mediabroker.kinds"
 _KINDS: dict[str, type[JobSpec[Any]]] = {}
 
 
@@ -110,9 +116,10 @@ class JobSpec(Value, Generic[R_co], frozen=True):
             InvalidJobError: unknown kind, unknown field, or a value out of range; the message names each.
         """
         kind = fields.get("kind")
-        if not isinstance(kind, str) or kind not in _KINDS:
-            raise InvalidJobError(f"kind: {kind!r} is not known; one of {', '.join(sorted(_KINDS))}")
-        return build_spec(_KINDS[kind], fields)
+        cls = _class_of(kind) if isinstance(kind, str) else None
+        if cls is None:
+            raise InvalidJobError(f"kind: {kind!r} is not known; one of {', '.join(sorted({*_KINDS, *_offered()}))}")
+        return build_spec(cls, fields)
 
 
 def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[Any]:
@@ -124,14 +131,25 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
 
 
 def is_known_kind(kind: str) -> bool:
-    """Whether this process has defined a spec of that kind."""
-    return kind in _KINDS
+    """Whether this process has defined a spec of that kind, or can load one."""
+    return _class_of(kind) is not None
 
 
 def result_type_of(kind: str) -> type[JobResult]:
-    """The result type of a kind; the common part for a kind that this process has not defined."""
-    spec = _KINDS.get(kind)
+    """The result type of a kind; the common part for a kind that this process cannot find."""
+    spec = _class_of(kind)
     return spec.result_type if spec else JobResult
+
+
+def _class_of(kind: str) -> type[JobSpec[Any]] | None:
+    if kind not in _KINDS and kind in _offered():
+        load_plugin(KIND_GROUP, kind, what="kind", where="kind")  # defining the class enters it
+    return _KINDS.get(kind)
+
+
+@cache
+def _offered() -> Mapping[str, EntryPoint]:
+    return offered(KIND_GROUP, "kind")
 
 
 class SuperResolution(JobSpec[VideoResult], frozen=True):
@@ -213,13 +231,26 @@ class MediaInfo(JobSpec[MediaInfoResult], frozen=True):
     kind: Literal["media_info"] = "media_info"
 
 
-class SmartProduction(JobSpec[R_co], Generic[R_co], frozen=True):
-    """A vendor's intelligent production function by its own name, with its own parameters.
+class SmartProduction(JobSpec[P_co], Generic[P_co], frozen=True):
+    """An intelligent production function by its provider's own name, with that provider's own parameters.
 
-    Open on purpose: vendors add functions faster than any release. Typed leaves subclass it and fix `function`.
+    Open on purpose: vendors add functions faster than any release. The leaves in `mediabroker.production` are typed.
+
+    Args:
+        function: as the provider calls it, e.g. `Cover`.
+        params: as the provider documents them; in a leaf, what goes along beside its typed fields.
     """
 
-    kind: Literal["smart_production"] = "smart_production"
-    output: GivenURI = Field()
+    kind: str = "smart_production"
     function: str = Field(min_length=1, max_length=64)
     params: Mapping[str, JsonValue] = {}
+
+    result_type: ClassVar[type[JobResult]] = ProductionResult
+
+    @field_validator("kind")
+    @classmethod
+    def _is_of_this_class(cls, kind: str) -> str:
+        usual = cls.model_fields["kind"].default
+        if kind != usual:
+            raise ValueError(f"{kind!r} is not the kind of {cls.__name__}, which is {usual!r}")
+        return kind

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from mediabroker.errors import JobError
 from mediabroker.models import Value
@@ -12,6 +13,10 @@ from mediabroker.refs import MediaURI
 
 __all__ = [
     "AudioStream",
+    "CaptionTrack",
+    "CaptionsResult",
+    "CoverImage",
+    "CoverResult",
     "Frames",
     "ImagesResult",
     "Item",
@@ -19,6 +24,10 @@ __all__ = [
     "MediaDetails",
     "MediaInfoResult",
     "Output",
+    "ProductionResult",
+    "Segment",
+    "SegmentsResult",
+    "SpeechResult",
     "SubtitleStream",
     "VideoResult",
     "VideoStream",
@@ -143,3 +152,66 @@ class MediaInfoResult(JobResult, frozen=True):
     """A description of the input; `outputs` is empty unless the job named one."""
 
     media: MediaDetails | None = None
+
+
+class ProductionResult(JobResult, frozen=True):
+    """What a function without a typed result has found, as the JSON values that its provider answered with."""
+
+    data: JsonValue = None
+
+
+class CoverImage(Value, frozen=True):
+    """One picture that would represent the video; `score` is the function's confidence, higher is better."""
+
+    uri: MediaURI
+    score: float | None = None
+    at_s: float | None = Field(default=None, ge=0)
+    """Where in the source it was taken."""
+
+
+class CoverResult(ImagesResult, frozen=True):
+    """Candidates for a cover, the best first; `covers` is empty where the function names files only."""
+
+    covers: tuple[CoverImage, ...] = ()
+
+
+class Segment(Value, frozen=True):
+    """A stretch of the source, in seconds from its start."""
+
+    start_s: float = Field(ge=0)
+    end_s: float = Field(ge=0)
+    title: str = ""
+
+
+class SegmentsResult(JobResult, frozen=True):
+    """The stretches that were found, in order; none is an answer, too."""
+
+    segments: tuple[Segment, ...] = ()
+
+
+class CaptionTrack(Value, frozen=True):
+    """One subtitle file. `language` is a code such as `zh`; None: the function did not tell languages apart."""
+
+    uri: MediaURI
+    language: str | None = None
+
+
+class CaptionsResult(JobResult, frozen=True):
+    """The subtitles that were read off the picture."""
+
+    tracks: tuple[CaptionTrack, ...] = ()
+
+
+class SpeechResult(JobResult, frozen=True):
+    """Speech that came with the answer instead of as a file; JSON holds it in Base64."""
+
+    audio_base64: str | None = None
+
+    @property
+    def audio(self) -> bytes | None:
+        """The bytes of the audio file.
+
+        Raises:
+            ValueError: the provider did not send Base64.
+        """
+        return None if self.audio_base64 is None else base64.b64decode(self.audio_base64, validate=True)

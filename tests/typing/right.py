@@ -10,6 +10,8 @@ from typing_extensions import assert_type
 from mediabroker import (
     AsyncBroker,
     Broker,
+    Cover,
+    CoverResult,
     ImagesResult,
     Job,
     JobEvent,
@@ -22,10 +24,12 @@ from mediabroker import (
     MediaInfo,
     MediaInfoResult,
     MediaURI,
+    ProductionResult,
     SmartProduction,
     Snapshot,
     SuperResolution,
     Transcode,
+    VideoDelogo,
     VideoEncoder,
     VideoResult,
 )
@@ -43,7 +47,9 @@ def results(broker: Broker) -> None:
     assert_type(broker.run(Transcode(input=Path("in.mp4"), output=MediaURI("s3://bucket/out.mp4"))), VideoResult)
     assert_type(broker.run(Snapshot(input="in.mp4", output="a.png", at_s=(1.5,))), ImagesResult)
     assert_type(broker.run(MediaInfo(input="in.mp4")), MediaInfoResult)
-    assert_type(broker.run(SmartProduction(input="in.mp4", output="o.jpg", function="Cover")), JobResult)
+    assert_type(broker.run(SmartProduction(input="in.mp4", output="o.jpg", function="Cover")), ProductionResult)
+    assert_type(broker.run(Cover(input="in.mp4", output="c-{sequenceId}.jpg")), CoverResult)
+    assert_type(broker.run(VideoDelogo(input="in.mp4", output="o.mp4")), VideoResult)
     assert_type(broker.run(Waveform(input="in.wav", width_px=320)), ImagesResult)
 
 

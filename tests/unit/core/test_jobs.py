@@ -22,7 +22,7 @@ from mediabroker.jobs import (
     build_spec,
     result_type_of,
 )
-from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, VideoResult
+from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, ProductionResult, VideoResult
 
 EXAMPLES: list[JobSpec[Any]] = [
     SuperResolution(input="s3://bucket/a.mp4", output="oss://bucket/b.mp4", scale=4, labels={"show": "one"}),
@@ -58,7 +58,7 @@ def test_every_kind_survives_pickling(spec: JobSpec[Any]) -> None:
         (Transcode, VideoResult),
         (Snapshot, ImagesResult),
         (MediaInfo, MediaInfoResult),
-        (SmartProduction, JobResult),
+        (SmartProduction, ProductionResult),
     ],
 )
 def test_a_kind_knows_the_type_of_its_result(cls: type[JobSpec[Any]], result: type[JobResult]) -> None:
