@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue, SerializeAsAny
 
@@ -73,6 +74,9 @@ class ProviderOptions(Value, frozen=True):
     provider: ClassVar[str]
     """The provider *type* these options belong to (the entry point's name)."""
 
+    on_unknown: Literal["hold", "resubmit"] = "hold"
+    """What becomes of a `create` whose outcome is unknown and cannot be searched for: wait visibly until a callback
+    names its job, or send it once more, which may start a second job; that is logged and kept with the job."""
     extra: Mapping[str, JsonValue] = {}
 
 
@@ -80,6 +84,7 @@ class Capabilities(Value, frozen=True):
     """What a provider can do, declared once: early refusal, the contract suite and the docs table read it.
 
     `settle_time_s` is how long an accepted job may stay invisible to `find`; `None` means it cannot be searched at all.
+    Where that differs from call to call, `Provider.settle_time_s` says so.
     `flow_version` changes whenever `submit` would yield other calls for the same request.
     """
 
@@ -124,6 +129,10 @@ class SubmitContext(Value, frozen=True):
     """Lower-case base32, unique to the attempt, stable across crashes."""
     input: MediaURI
     output: MediaURI | None = None
+    sent_at: datetime | None = None
+    """For `find` alone: when the call was first sent, aware UTC."""
+    hints: tuple[str, ...] = ()
+    """For `find` alone: native ids that callbacks with this attempt's token have named; a hint is no proof."""
 
     def token_of(self, step: str) -> str:
         """The token of one `create` inside the attempt."""
@@ -246,14 +255,25 @@ class Provider(ABC):
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         """Ask the vendor to stop; also of a half-submitted attempt."""
 
+    def finish(self, members: Sequence[MemberStatus]) -> Flow[None]:  # noqa: ARG002  a hook
+        """Put in place what can only be made when all members have succeeded, before the outputs are looked at.
+
+        Called once or more for an attempt, so its calls replace what an earlier one has written.
+        """
+        yield from ()
+
     def forget(self, members: Sequence[Member]) -> Flow[None]:  # noqa: ARG002  a hook
         """Remove what the provider keeps of finished jobs; the broker calls it when it prunes them."""
         yield from ()
 
+    def settle_time_s(self, call: Call[Any]) -> float | None:  # noqa: ARG002  a hook
+        """How long what this `create` started may stay invisible to `find`; None: it cannot be searched for."""
+        return self.capabilities().settle_time_s
+
     def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
         """The replies that the `create` would have had, found by its token, the earliest first.
 
-        Only called when `settle_time_s` is not None.
+        Called when it has a settle time; without one, when there are `ctx.hints` to look at.
         """
         raise NotImplementedError(f"{self.name} declares a settle time but no find()")
 

@@ -22,6 +22,7 @@ def deliver(core: Core, job_id: str) -> None:
         return
     job, attempt = taken
     try:
+        _finish(core, job, attempt)
         result, missing = _inspect(core, job, attempt)
     except (ConfigurationError, MediaError, UnsupportedError) as error:
         # Nobody here can look at the outputs until a person has changed something.
@@ -38,6 +39,12 @@ def deliver(core: Core, job_id: str) -> None:
             end(tx, core, job, attempt, JobState.SUCCEEDED, result=result)
         else:
             end(tx, core, job, attempt, JobState.FAILED, error=missing, result=result)
+
+
+def _finish(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+    with core.store.read() as tx:
+        members = [each.status for each in attempts.members_of(tx, attempt, job.kind)]
+    core.converse(attempt.provider, core.fleet.named(attempt.provider).finish(members))
 
 
 def _inspect(core: Core, job: JobRecord, attempt: AttemptRecord) -> tuple[JobResult, JobError | None]:

@@ -12,13 +12,25 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from pydantic import JsonValue
+
 from mediabroker.broker.core import Core
 from mediabroker.broker.route import options_for
 from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
-from mediabroker.spi import Call, Flow, Member, Provider, ProviderOptions, Reply, SubmitContext, Submitted
+from mediabroker.spi import (
+    Call,
+    Flow,
+    Member,
+    Observation,
+    Provider,
+    ProviderOptions,
+    Reply,
+    SubmitContext,
+    Submitted,
+)
 from mediabroker.spi import drive as run_flow
+from mediabroker.store import events, journal
 from mediabroker.store import jobs as job_rows
-from mediabroker.store import journal
 from mediabroker.store.records import AttemptRecord, CallRecord, JobRecord
 
 __all__ = ["CancelRequestedError", "HoldError", "drive", "stored_options"]
@@ -140,28 +152,55 @@ class _Conversation:
 
     def _settle(self, ordinal: int, call: Call[Any], entry: CallRecord) -> Reply:
         """Find out what became of a `create`: adopt what exists, send again only after two negative searches."""
-        settle_time_s = self._provider.capabilities().settle_time_s
-        if settle_time_s is None:
-            raise HoldError(
-                f"whether {self._provider.name} accepted {call.operation} is unknown, and it cannot be searched; "
-                "waiting for a callback that bears this job's token"
-            )
-        found = self._core.converse(self._provider.name, self._provider.find(self._context, call))
+        settle_time_s = self._provider.settle_time_s(call)
+        found = self._find(call, entry, searchable=settle_time_s is not None)
         if found:
             return self._adopt(ordinal, call, found)
         now = self._core.clock.now()
-        settled = timedelta(seconds=settle_time_s)
-        if entry.searched_at is None:
-            self._note(ordinal, searched_at=now)
-        if settled and (entry.searched_at is None or now - entry.searched_at < settled):
-            raise HoldError(
-                f"whether {self._provider.name} accepted {call.operation} is unknown; it is searched for again "
-                f"in {settle_time_s:g} s"
-            )
+        if settle_time_s is None:
+            self._risk_a_second_job(call, entry)
+        else:
+            settled = timedelta(seconds=settle_time_s)
+            if entry.searched_at is None:
+                self._note(ordinal, searched_at=now)
+            if settled and (entry.searched_at is None or now - entry.searched_at < settled):
+                raise HoldError(
+                    f"whether {self._provider.name} accepted {call.operation} is unknown; it is searched for again "
+                    f"in {settle_time_s:g} s"
+                )
         with self._core.store.write() as tx:
             self._refuse_when_cancelled(tx)
         self._note(ordinal, status="sent", sends=entry.sends + 1, sent_at=now, searched_at=None)
         return self._send(ordinal, call)
+
+    def _find(self, call: Call[Any], entry: CallRecord, *, searchable: bool) -> list[Reply]:
+        with self._core.store.read() as tx:
+            hints = events.hinted_ids(tx, (self._attempt.job_id, self._attempt.number))
+        if not searchable and not hints:
+            return []
+        context = self._context.model_copy(update={"sent_at": entry.sent_at, "hints": hints})
+        try:
+            return self._core.converse(self._provider.name, self._provider.find(context, call))
+        except ProviderError as error:
+            # Not a refusal of the create: that one may well have been accepted.
+            raise HoldError(
+                f"{self._provider.name} cannot be asked what became of {call.operation}: {error}"
+            ) from error
+
+    def _risk_a_second_job(self, call: Call[Any], entry: CallRecord) -> None:
+        """Hold, unless the caller has asked for one more try; the risk that was taken stays on record."""
+        options = stored_options(self._provider, self._job)
+        unknown = f"whether {self._provider.name} accepted {call.operation} is unknown, and it cannot be searched"
+        if options is None or options.on_unknown != "resubmit":
+            raise HoldError(f"{unknown}; waiting for a callback that bears this job's token")
+        if entry.sends > 1:
+            raise HoldError(f"{unknown}; it was sent {entry.sends} times, and is not sent again")
+        _log.warning("sending a create again; there may be a second job", extra={"job": self._job.id})
+        risk: dict[str, JsonValue] = {"operation": call.operation, "sent_at": str(entry.sent_at)}
+        possible = Observation(native_id="", phase="a second job is possible", token=self._attempt.token, raw=risk)
+        with self._core.store.write() as tx:
+            attempt = (self._attempt.job_id, self._attempt.number)
+            events.record_observation(tx, attempt, possible, "resubmitted", self._core.clock.now())
 
     def _adopt(self, ordinal: int, call: Call[Any], found: list[Reply]) -> Reply:
         first, *extra = found

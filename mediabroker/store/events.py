@@ -13,7 +13,7 @@ from mediabroker.spi import Observation
 from mediabroker.store.deliveries import address
 from mediabroker.store.schema import inbox, outbox
 
-__all__ = ["append_event", "events_after", "last_terminal_id", "record_observation"]
+__all__ = ["append_event", "events_after", "hinted_ids", "last_terminal_id", "record_observation"]
 
 _TERMINAL = ("job_succeeded", "job_failed", "job_cancelled")
 
@@ -67,3 +67,14 @@ def record_observation(
                 received_at=now,
             )
         )
+
+
+def hinted_ids(tx: Connection, attempt: tuple[str, int]) -> tuple[str, ...]:
+    """The vendor jobs that callbacks have named for an attempt (job id, number), in the order of their arrival."""
+    job_id, number = attempt
+    query = (
+        select(inbox.c.native_id)
+        .where(inbox.c.job_id == job_id, inbox.c.attempt == number, inbox.c.outcome == "hint")
+        .order_by(inbox.c.received_at, inbox.c.id)
+    )
+    return tuple(dict.fromkeys(tx.execute(query).scalars()))

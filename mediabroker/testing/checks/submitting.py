@@ -21,6 +21,7 @@ from mediabroker.testing.rig import Rig, Started, start
 __all__ = ["SubmittingChecks"]
 
 _DAY_S = 86_400
+_UNSEARCHABLE = "this vendor cannot be searched by token; a lost reply becomes a visible hold"
 _SIGNED = re.compile(r"(?i)[?&](x-amz-|signature=|expires=|ossaccesskeyid=|security-token=)")
 
 
@@ -125,20 +126,25 @@ class SubmittingChecks:
         assert rig.count_jobs() - before <= len(answers[0].members), "a second job was started"
 
     def test_find_returns_the_reply_that_the_create_gave(self, rig: Rig, driver: Driver) -> None:
-        _skip_unless_searchable(driver)
+        searched = 0
         for kind in driver.provider.capabilities().kinds:
             spec, ctx = _request(rig, kind)
             for exchange in [each for each in _record(driver, spec, ctx) if each.call.effect == "create"]:
+                if driver.provider.settle_time_s(exchange.call) is None:
+                    continue
+                searched += 1
                 found = driver.run(driver.provider.find(ctx, exchange.call))
                 assert len(found) == 1, f"{exchange.call.operation}: {len(found)} jobs under one token"
                 assert exchange.call.read(found[0]) == exchange.call.read(exchange.reply or {})
+        if not searched:
+            pytest.skip(_UNSEARCHABLE)
 
     def test_find_of_an_unknown_token_finds_nothing(self, rig: Rig, driver: Driver) -> None:
-        _skip_unless_searchable(driver)
         spec, ctx = _request(rig, rig.kind)
         start(driver, rig.spec(spec.kind))
         for call in _planned(driver, spec, ctx):
             if call.effect == "create":
+                _skip_unless_searchable(driver, call)
                 assert driver.run(driver.provider.find(ctx, call)) == []
 
     def test_many_threads_share_a_provider(self, rig: Rig, driver: Driver) -> None:
@@ -181,14 +187,14 @@ def _sent_again(rig: Rig, driver: Driver, ctx: SubmitContext, call: Call[Any]) -
     """A create whose answer was lost, as the broker settles it: search by the token, send again if nothing is found."""
     if call.effect != "create" or rig.idempotent_creates:
         return driver.perform(call)
-    _skip_unless_searchable(driver)
+    _skip_unless_searchable(driver, call)
     found = driver.run(driver.provider.find(ctx, call))
     return found[0] if found else driver.perform(call)
 
 
-def _skip_unless_searchable(driver: Driver) -> None:
-    if driver.provider.capabilities().settle_time_s is None:
-        pytest.skip("this vendor cannot be searched by token; a lost reply becomes a visible hold")
+def _skip_unless_searchable(driver: Driver, call: Call[Any]) -> None:
+    if driver.provider.settle_time_s(call) is None:
+        pytest.skip(_UNSEARCHABLE)
 
 
 def _reads(call: Call[Any], reply: Reply) -> bool:

@@ -7,10 +7,12 @@ from threading import Barrier, Event
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from mediabroker import (
     ErrorCode,
     IdempotencyConflictError,
+    InboundMessage,
     InvalidJobError,
     JobFailedError,
     JobState,
@@ -21,7 +23,8 @@ from mediabroker import (
 from mediabroker.broker.submit import fingerprint
 from mediabroker.errors import ConfigurationError
 from mediabroker.spi import ProviderOptions
-from tests.ledger import LedgerOptions
+from mediabroker.store.schema import inbox
+from tests.ledger import LedgerOptions, notice
 from tests.unit.broker.conftest import HandClock, MakeBroker
 
 
@@ -176,6 +179,41 @@ def test_lost_answer_on_an_unsearchable_vendor_is_a_visible_hold_and_never_sent_
     for _ in range(3):
         broker.reconcile()
     assert len(vendor.ledger.accepted()) == 1
+
+
+def test_a_callback_with_the_token_ends_the_hold_on_an_unsearchable_vendor(
+    make_broker: MakeBroker, spec: Transcode
+) -> None:
+    broker, vendor = make_broker(fault="array:reset", settle_time_s=None, steps=("array",))
+    job = broker.submit(spec)
+    assert job.state is JobState.SUBMITTING
+    assert broker.ingest(InboundMessage(notice(vendor.ledger, "job-0"), "queue", "1", "r")).outcome == "taken"
+    assert job.refresh().state is JobState.QUEUED
+    assert [each.native_id for each in job.ref.members] == ["job-0"]
+    assert len(vendor.ledger.accepted()) == 1
+
+
+def test_resubmitting_an_unsearchable_create_is_opt_in_and_happens_once(
+    make_broker: MakeBroker, spec: Transcode
+) -> None:
+    broker, vendor = make_broker(fault="array:reset", settle_time_s=None, steps=("array",))
+    job = broker.submit(spec, options=[LedgerOptions(on_unknown="resubmit")])
+    for _ in range(3):
+        broker.reconcile()
+    assert len(vendor.ledger.accepted()) == 2, "sent again, and only once: its answer was lost, too"
+    assert "sent 2 times" in str(job.refresh().hold_reason)
+    with broker.core.store.read() as tx:
+        kept = list(tx.execute(select(inbox.c.observation).where(inbox.c.outcome == "resubmitted")).scalars())
+    assert [each["phase"] for each in kept] == ["a second job is possible"]
+
+
+def test_a_search_that_fails_is_a_hold_and_no_refusal(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker(fault="array:reset", outages=6)
+    job = broker.submit(spec)
+    assert job.state is JobState.SUBMITTING
+    assert "cannot be asked what became of SubmitJob" in str(job.hold_reason)
+    assert job.refresh().state is JobState.QUEUED
+    assert [each["step"] for each in vendor.ledger.accepted()] == ["array", "merge"]
 
 
 def test_search_that_lags_is_asked_twice_a_settle_time_apart_before_sending_again(
