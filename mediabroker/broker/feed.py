@@ -10,6 +10,7 @@ Events are claimed from the store, so any number of processes may share a consum
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -156,7 +157,7 @@ class Feed:
         """Until the next full pass is due, ask for what messages point to; those that come meanwhile share a query."""
         ends_s = self._core.clock.monotonic_s() + for_s
         while not self.stopped:
-            left_s = ends_s - self._core.clock.monotonic_s()
+            left_s = min(ends_s - self._core.clock.monotonic_s(), self._lease_left_s())
             if left_s <= 0 or not self._core.clock.wait(self._hints, left_s):
                 return
             self._hints.clear()
@@ -174,6 +175,12 @@ class Feed:
             names = {attempts.latest(tx, job.id).provider for job in jobs.live(tx)}
         paces_s = [self._core.fleet.named(name).capabilities().poll_interval_s for name in names]
         return min(paces_s, default=1.0)
+
+    def _lease_left_s(self) -> float:
+        """Until a job that somebody drives can be driven by us: they may be dead, and no message comes a second time."""
+        with self._core.store.read() as tx:
+            ends = attempts.soonest_lease_end(tx)
+        return math.inf if ends is None else max(_LOOK_EVERY_S, (ends - self._core.clock.now()).total_seconds())
 
     def _renew(self) -> None:
         while self._consumer and not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):

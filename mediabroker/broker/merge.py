@@ -58,7 +58,7 @@ def _absorb(tx: Connection, core: Core, member: MemberRecord, observation: Obser
             _log.warning("conflicting ends", extra={"native_id": observation.native_id, "state": state.value})
             events.record_observation(tx, (member.job_id, member.attempt), observation, "conflict", core.clock.now())
     elif observation.state is None or key == member.key:
-        attempts.update_member(tx, member, not_found_at=None, **_detail(member, observation))
+        _renew(tx, member, observation)
     elif key > member.key:
         events.record_observation(tx, (member.job_id, member.attempt), observation, "applied", core.clock.now())
         attempts.update_member(
@@ -73,6 +73,15 @@ def _absorb(tx: Connection, core: Core, member: MemberRecord, observation: Obser
             not_found_at=None,
             **_detail(member, observation),
         )
+
+
+def _renew(tx: Connection, member: MemberRecord, observation: Observation) -> None:
+    """Take in what has changed within the state. Mostly nothing has, and then a look must not cost a flush."""
+    detail, known = _detail(member, observation), member.status
+    frames = known.frames.model_dump(mode="json") if known.frames else None
+    before = {"phase": known.phase, "progress": known.progress, "frames": frames, "raw": known.raw}
+    if detail != before or member.not_found_at is not None:
+        attempts.update_member(tx, member, not_found_at=None, **detail)
 
 
 def _detail(member: MemberRecord, observation: Observation) -> dict[str, object]:

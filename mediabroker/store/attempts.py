@@ -21,6 +21,7 @@ __all__ = [
     "latest",
     "members_of",
     "release",
+    "soonest_lease_end",
     "take_lease",
     "update_attempt",
     "update_member",
@@ -84,6 +85,12 @@ def update_attempt(tx: Connection, attempt: AttemptRecord, *, fenced: bool = Fal
 def release(tx: Connection, attempt: AttemptRecord) -> None:
     """Give the lease back, if it is still ours."""
     update_attempt(tx, attempt, fenced=True, lease_until=None)
+
+
+def soonest_lease_end(tx: Connection) -> datetime | None:
+    """When the first of the leases on attempts that have not ended runs out; None while nobody drives one."""
+    query = select(attempts.c.lease_until).where(attempts.c.lease_until.is_not(None), attempts.c.ended_at.is_(None))
+    return tx.execute(query.order_by(attempts.c.lease_until).limit(1)).scalar_one_or_none()
 
 
 def insert_members(tx: Connection, attempt: AttemptRecord, submitted: Sequence[Member]) -> None:
