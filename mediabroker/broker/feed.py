@@ -177,7 +177,7 @@ class Feed:
         return min(paces_s, default=1.0)
 
     def _lease_left_s(self) -> float:
-        """Until a job that somebody drives can be driven by us: they may be dead, and no message comes a second time."""
+        """Until a job that somebody drives may be driven by us: they may be dead, and no message comes twice."""
         with self._core.store.read() as tx:
             ends = attempts.soonest_lease_end(tx)
         return math.inf if ends is None else max(_LOOK_EVERY_S, (ends - self._core.clock.now()).total_seconds())
