@@ -4,6 +4,7 @@
     plan JOB.json                 the steps one by one, each on any machine that sees the job's folder
     slice JOB.json --index K
     merge JOB.json
+    work                          one task of a job on many machines, as the environment tells it
     upscale IN OUT --scale 2      a job without a document
     images IN_DIR OUT_DIR         a folder of pictures to PNG
     runtimes                      what can execute the networks here, and why not
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         each.set_defaults(command=command)
         if name == "slice":
             each.add_argument("--index", type=int, required=True, help="counted from 0")
+    commands.add_parser("work", help="one task of a job on many machines").set_defaults(command=_task)
     upscale = commands.add_parser("upscale", help="a job without a document")
     upscale.add_argument("input")
     upscale.add_argument("output")
@@ -119,6 +121,18 @@ def _merge(options: argparse.Namespace, stop: Event) -> None:
     from neuron_worker.pipeline import merge_slices  # noqa: PLC0415
 
     _tell("result", result=merge_slices(load_document(options.document), stop).model_dump(mode="json"))
+
+
+def _task(options: argparse.Namespace, stop: Event) -> None:
+    from neuron_worker.fleet.tasks import end_in_time, read_order, work  # noqa: PLC0415
+
+    del options
+    ended = Event()
+    end_in_time(stop, ended)
+    try:
+        work(read_order(os.environ), _tell, stop)
+    finally:
+        ended.set()
 
 
 def _upscale(options: argparse.Namespace, stop: Event) -> None:

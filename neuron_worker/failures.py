@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from enum import IntEnum
 from threading import Event
 
-from mediabroker.errors import ConfigurationError, ErrorCode, InvalidJobError, JobError, MediaBrokerError, MediaError
+from mediabroker.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ErrorCode,
+    InvalidJobError,
+    JobError,
+    MediaBrokerError,
+    MediaError,
+    ProviderError,
+    ThrottledError,
+)
 
 __all__ = ["DuplicateWorkError", "Exit", "InterruptedWorkError", "describe_failure", "exit_code_of", "heed"]
 
@@ -30,7 +40,7 @@ class Exit(IntEnum):
     OUTPUT = 73
     """The output may not be written, or is there already. Never again unchanged."""
     INTERRUPTED = 75
-    """Told to stop (SIGTERM, SIGINT); finished slices are kept. Again, always."""
+    """Told to stop (SIGTERM, SIGINT), or a store cannot be asked now; finished slices are kept. Again, always."""
     DUPLICATE = 76
     """Another process is doing this work right now. Not again; ask how the other one fares."""
 
@@ -52,6 +62,7 @@ def heed(stop: Event) -> None:
 _EXITS: Mapping[ErrorCode, Exit] = {
     ErrorCode.INVALID_SPEC: Exit.INVALID,
     ErrorCode.UNSUPPORTED: Exit.INVALID,
+    ErrorCode.AUTH: Exit.INVALID,
     ErrorCode.INPUT_NOT_FOUND: Exit.BAD_INPUT,
     ErrorCode.INPUT_DENIED: Exit.BAD_INPUT,
     ErrorCode.INPUT_CHANGED: Exit.BAD_INPUT,
@@ -67,6 +78,9 @@ _KINDS: tuple[tuple[type[Exception], ErrorCode], ...] = (
     (InterruptedWorkError, ErrorCode.PREEMPTED),
     (InvalidJobError, ErrorCode.INVALID_SPEC),
     (ConfigurationError, ErrorCode.UNSUPPORTED),
+    (AuthenticationError, ErrorCode.AUTH),
+    (ThrottledError, ErrorCode.RATE_LIMITED),
+    (ProviderError, ErrorCode.PROVIDER_INTERNAL),
 )
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE})
 
@@ -89,4 +103,6 @@ def exit_code_of(error: BaseException) -> Exit:
     """The exit code for an exception that ended the work."""
     if isinstance(error, DuplicateWorkError):
         return Exit.DUPLICATE
+    if isinstance(error, ProviderError) and error.retryable:
+        return Exit.INTERRUPTED
     return _EXITS.get(describe_failure(error).code, Exit.INTERNAL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors
 from mediabroker.media.sniff import check_readable
 from neuron_worker.companions import check_companions, container_of
@@ -41,14 +41,23 @@ class Job:
     root: Path
 
     @classmethod
-    def open(cls, document: JobDocument, stop: Event) -> Job:
+    def open(
+        cls, document: JobDocument, stop: Event, *, origin: Source | None = None, stored: Plan | None = None
+    ) -> Job:
         """Read the stored plan of the document, or make and store it.
 
         Everything that can be refused is refused here, weights and output first: reading a source takes longest.
 
+        Args:
+            document: what to do.
+            stop: ends the reading.
+            origin: which bytes the source consists of, if the caller has read them already.
+            stored: a plan that another machine has made, to be obeyed.
+
         Raises:
-            MediaError: the source cannot be upscaled as asked, or the output cannot be written.
-            ConfigurationError: the model or the runtime cannot be used here.
+            MediaError: the source cannot be upscaled as asked, or the output cannot be written; `INPUT_CHANGED`, the
+                stored plan is about another source.
+            ConfigurationError: the model or the runtime cannot be used here, or the stored plan was made with others.
             InterruptedWorkError: `stop` was set.
             DuplicateWorkError: another process is making the plan right now.
         """
@@ -59,13 +68,15 @@ class Job:
         check_output(document.output.path, overwrite=document.overwrite, source=source)
         with output_errors(document.work_dir):
             document.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        origin = source_of(source, stop)
+        origin = origin or source_of(source, stop)
         key = _key_of(document, card, origin)
+        if stored is not None:
+            _check_stored(stored, key, origin, source)
         root = document.work_dir / key[:16]
         with output_errors(root):
             root.mkdir(exist_ok=True, mode=0o700)
         with claim(root / "plan.lock", "the plan"):
-            plan = read_record(root / _PLAN, Plan)
+            plan = stored or read_record(root / _PLAN, Plan)
             if plan is None or plan.key != key:
                 check_companions(source, muxer)
                 _check_room(document.work_dir, origin)
@@ -90,6 +101,13 @@ class Job:
 def source_of(path: Path, stop: Event) -> Source:
     """Which bytes the source consists of."""
     return Source(size_bytes=path.stat().st_size, sha256=sha256_of(path, stop))
+
+
+def _check_stored(plan: Plan, key: str, origin: Source, source: Path) -> None:
+    if plan.source != origin:
+        raise MediaError(ErrorCode.INPUT_CHANGED, f"{source} is not what the plan was made for")
+    if plan.key != key:
+        raise ConfigurationError("the plan was made with another release, other weights or other settings than here")
 
 
 def _key_of(document: JobDocument, card: Card, source: Source) -> str:

@@ -22,7 +22,7 @@ from neuron_worker.progress import FrameCounter, Progress
 from neuron_worker.slicework import FinishedSlice, upscale_slice
 from neuron_worker.workspace import claim, read_record, sha256_of, write_record
 
-__all__ = ["make_slice", "merge_slices", "plan_job", "upscale_video"]
+__all__ = ["make_slice", "merge_and_publish", "merge_slices", "plan_job", "upscale_video"]
 
 _RESULT = "result.json"
 
@@ -73,7 +73,7 @@ def merge_slices(document: JobDocument, stop: Event) -> VideoResult:
         return done
     job = Job.open(document, stop)
     with claim(job.root / "merge.lock", f"the merge of {document.output}"):
-        return _merge_and_publish(job, began, stop)
+        return merge_and_publish(job, began, stop)
 
 
 def upscale_video(
@@ -113,10 +113,16 @@ def upscale_video(
                 continue
             upscale_slice(document, job.plan, piece, runtime, job.folder, on_frame=counter.add, stop=stop)
         counter.finish()
-        return _merge_and_publish(job, began, stop)
+        return merge_and_publish(job, began, stop)
 
 
-def _merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
+def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
+    """Merge the finished slices in the job's folder and publish the result; the caller holds the job or its merge.
+
+    `began` is when the work began, on the monotonic clock.
+
+    Raises: as `upscale_video`.
+    """
     document, output = job.document, job.document.output.path
     muxer = container_of(output)
     partial = output.with_name(f".{output.name[:200]}.{job.plan.key[:12]}.partial")

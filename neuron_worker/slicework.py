@@ -79,6 +79,10 @@ class SliceFolder:
         write_record(self._record(index), record)
         return record
 
+    def adopt(self, record: FinishedSlice) -> None:
+        """Take over a slice that another machine has made; its file already stands at `video`."""
+        write_record(self._record(record.index), record)
+
     def _record(self, index: int) -> Path:
         return self._folder / f"{index:06d}.json"
 

@@ -1,0 +1,141 @@
+"""Room on this machine's disk: private folders that vanish when nobody works in them any more.
+
+A lock on the folder lives as long as the process that holds it, so what a killed worker leaves behind is removed by the
+next to come, and what lies here is never more than what is being worked with, and one source.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
+from neuron_worker.failures import heed
+
+__all__ = ["Scratch", "check_room"]
+
+_LOOK_S = 0.1
+_MARGIN_BYTES = 16 << 20
+
+
+class Scratch:
+    """A folder of this user's, shared by all workers on this machine. Names in it are given here, never by callers.
+
+    Raises:
+        ConfigurationError: it cannot be made, or others may look into it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = root.stat()
+        except OSError as error:
+            raise ConfigurationError(f"the scratch folder {root} cannot be made: {error.strerror}") from error
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise ConfigurationError(f"the scratch folder {root} is open to others; chmod 700 it, or choose another")
+
+    @contextmanager
+    def private(self) -> Iterator[Path]:
+        """A new, empty folder for the body alone."""
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._root))
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_there(folder, lock):
+                break
+            os.close(lock)  # swept away before it was locked
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+    @contextmanager
+    def shared(
+        self, name: str, stop: Event, *, ready: Callable[[Path], bool], prepare: Callable[[Path], None]
+    ) -> Iterator[Path]:
+        """The folder `name`, which stays while the body runs; one worker alone prepares it, if it is not ready.
+
+        Whatever nobody works with is removed first.
+
+        Raises:
+            InterruptedWorkError: `stop` was set.
+        """
+        folder = self._root / name
+        self._sweep(keep=folder)
+        while True:
+            with _held(folder, fcntl.LOCK_SH, stop):
+                if ready(folder):
+                    yield folder
+                    return
+            with _held(folder, fcntl.LOCK_EX, stop):
+                if not ready(folder):
+                    prepare(folder)
+
+    def _sweep(self, keep: Path) -> None:
+        for folder in self._root.iterdir():
+            if folder == keep or not folder.is_dir():
+                continue
+            try:
+                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except OSError:  # somebody else has just removed it
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(lock)
+
+
+def check_room(folder: Path, need_bytes: int) -> None:
+    """Refuse to begin what will not fit.
+
+    Raises:
+        MediaError: `OUT_OF_RESOURCES`.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < need_bytes + _MARGIN_BYTES:
+        raise MediaError(
+            ErrorCode.OUT_OF_RESOURCES, f"{folder} has {free >> 20} MiB free; {need_bytes >> 20} MiB are needed"
+        )
+
+
+@contextmanager
+def _held(folder: Path, how: int, stop: Event) -> Iterator[None]:
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _lock(lock, how, stop)
+            if _is_there(folder, lock):
+                yield
+                return
+        finally:
+            os.close(lock)
+
+
+def _lock(lock: int, how: int, stop: Event) -> None:
+    while True:
+        heed(stop)
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stop.wait(_LOOK_S)
+        else:
+            return
+
+
+def _is_there(folder: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
