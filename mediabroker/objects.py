@@ -45,6 +45,10 @@ class ObjectStore(Protocol):
         """Remove the object; nothing happens where there is none."""
         ...
 
+    def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        """All objects below a URI that ends in `/`, at any depth, in no order; none where there is no such folder."""
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any
@@ -62,6 +63,19 @@ class Stores:
             ProviderError: a store cannot be asked now.
         """
         return self.of(target).write(target, self.of(source).read(source), overwrite=overwrite)
+
+    def clear(self, folder: MediaURI) -> None:
+        """Remove all objects below a URI that ends in `/`, and the folder where the store has such a thing.
+
+        Raises:
+            MediaError: `OUTPUT_DENIED`.
+            ProviderError: the store cannot be asked now.
+        """
+        store = self.of(folder)
+        for uri in list(store.list(folder)):
+            store.delete(uri)
+        if folder.scheme == "file":
+            shutil.rmtree(folder.path, ignore_errors=True)  # what is left are empty folders
 
     def close(self) -> None:
         """Let go of connections; a store that is asked for again is made again."""

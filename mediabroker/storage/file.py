@@ -57,6 +57,10 @@ class FileStore:
         except OSError as error:
             raise MediaError(ErrorCode.OUTPUT_DENIED, f"{uri.path} cannot be removed: {error.strerror}") from error
 
+    def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        for path, _, names in os.walk(folder.path):
+            yield from (MediaURI(Path(path, name)) for name in names)
+
     def close(self) -> None:
         """Nothing stays open between calls."""
 

@@ -113,6 +113,18 @@ class S3Store:
             if error.provider_code not in _NOT_FOUND:
                 raise _explained(error, uri, writing=True) from error
 
+    def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        page: dict[str, Any] = {}
+        while True:
+            try:
+                answer = self._client.call("list_objects_v2", Bucket=folder.bucket, Prefix=folder.key, **page)
+            except ProviderError as error:
+                raise _explained(error, folder, writing=False) from error
+            yield from (MediaURI(f"s3://{folder.bucket}/{each['Key']}") for each in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            page = {"ContinuationToken": answer["NextContinuationToken"]}
+
     def close(self) -> None:
         self._client.close()
 

@@ -85,6 +85,26 @@ def test_what_is_deleted_is_gone_and_deleting_again_is_no_error(store: S3Store, 
     store.delete(uri("no-such-bucket-here"))
 
 
+def test_a_folder_is_listed_page_by_page_and_cleared_without_its_neighbours(
+    store: S3Store, bucket: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = {uri(bucket, f"t/{name}") for name in ("in/a", "out/b c.ts", "out/d#%41")}
+    for where in (*inside, uri(bucket, "t2/e")):
+        store.write(where, iter([b"x"]))
+    whole = store._client.call
+    monkeypatch.setattr(
+        store._client,
+        "call",
+        lambda name, **given: whole(name, **given, **({"MaxKeys": 2} if name == "list_objects_v2" else {})),
+    )
+    assert set(store.list(uri(bucket, "t/"))) == inside
+    stores = Stores({"s3": settings(endpoint)})
+    stores.clear(uri(bucket, "t/"))
+    stores.close()
+    assert list(store.list(uri(bucket, "t2/"))) == [uri(bucket, "t2/e")]
+    assert list(store.list(uri(bucket, "t/"))) == []
+
+
 def test_O8_what_is_not_there_is_said_so(store: S3Store, bucket: str) -> None:
     assert store.stat(uri(bucket)) is None
     with pytest.raises(MediaError) as caught:
