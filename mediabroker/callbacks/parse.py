@@ -15,8 +15,9 @@ __all__ = ["Notice", "parse_event"]
 class Notice(Value, frozen=True):
     """A callback in its normal form.
 
-    `message` is what the vendor's service wrote, `envelopes` the names of what was around it (`sns`, `eventbridge`,
-    `lambda-destination`; none for a raw message), `attributes` what the envelopes and the headers said beside it.
+    `message` is what the vendor's service wrote, `envelopes` the names of what was around it (`base64`, `mns-topic`,
+    `sns`, `eventbridge`, `lambda-destination`; none for a raw message), `attributes` what the envelopes and the headers
+    said beside it.
     """
 
     message: Mapping[str, JsonValue]

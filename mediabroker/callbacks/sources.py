@@ -17,6 +17,8 @@ SOURCE_GROUP = "mediabroker.sources"
 def open_source(url: str, settings: Mapping[str, Mapping[str, Any]]) -> EventSource:
     """The queue at `url`. `settings` are the tables `[sources.<scheme>]`, by scheme.
 
+    A plug-in that takes several schemes names the table that they share in its attribute `table`.
+
     Raises:
         ConfigurationError: not a URL, an unknown scheme, or what the plug-in refuses.
         MissingDependencyError: the plug-in needs an extra; the message names the `pip install`.
@@ -25,5 +27,5 @@ def open_source(url: str, settings: Mapping[str, Mapping[str, Any]]) -> EventSou
     if not separator:
         raise ConfigurationError(f"source {url!r} is not a URL such as sqs://queue-name")
     factory = load_plugin(SOURCE_GROUP, scheme, what="message source", where=f"source {url!r}")
-    source: EventSource = factory(url, settings.get(scheme, {}))
+    source: EventSource = factory(url, settings.get(getattr(factory, "table", scheme), {}))
     return source

@@ -13,7 +13,7 @@ _QUEUE = r"(?P<queue>[A-Za-z0-9][A-Za-z0-9-]{0,255})"
 _URL = re.compile(rf"(?P<scheme>mns|https?)://(?P<host>[A-Za-z0-9.-]+(?::\d{{1,5}})?)/queues/{_QUEUE}/?")
 _VENDOR_HOST = re.compile(
     # "oss-" in place of "mns." is a slip of the manual page of SubmitIProductionJob that people copy.
-    r"(?P<account>\d+)\.(?:mns\.|(?:mns\.)?oss-)(?P<region>[a-z]{2}(?:-[a-z]+)+(?:-\d+)?)"
+    r"(?P<account>\d+)\.(?:mns\.|(?:mns\.)?oss-)(?P<region>[a-z]{2}(?:-[a-z0-9]+)+?)"
     r"(?P<network>-internal-vpc|-internal|-vpc)?\.aliyuncs\.com"
 )
 _LOOPBACK = ("127.0.0.1", "localhost")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
@@ -38,6 +40,57 @@ def test_C12_sns_wrapping_comes_off_and_leaves_topic_and_attributes() -> None:
     notice = parse_event(sns(EVENT), headers={"SentTimestamp": "1"})
     assert (notice.message, notice.envelopes) == (EVENT, ("sns", "eventbridge"))
     assert notice.attributes == {"SentTimestamp": "1", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "kind": "batch"}
+
+
+MPS = {"Type": "IProduction", "JobId": "39f8", "State": "Success", "Message": "success", "Details": []}
+
+
+def mns_topic(message: str, form: str) -> bytes:
+    """Composed after MNS, "HttpEndpoint", `NotifyContentFormat`."""
+    fields = {"TopicOwner": "1234", "TopicName": "media", "SubscriptionName": "s", "Message": message}
+    if form == "json":
+        return json.dumps({**fields, "PublishTime": 1449556920975}).encode()
+    inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in fields.items())
+    return f'<?xml version="1.0"?><Notification xmlns="http://mns.aliyuncs.com/doc/v1/">{inner}</Notification>'.encode()
+
+
+def encoded(body: bytes | str) -> bytes:
+    return base64.b64encode(body.encode() if isinstance(body, str) else body)
+
+
+def test_mns_messages_are_understood_as_they_are_and_in_base64() -> None:
+    assert parse_event(json.dumps(MPS)).envelopes == ()
+    for body in (encoded(json.dumps(MPS)), b" " + encoded(" " + json.dumps(MPS)) + b"\n"):
+        assert (parse_event(body).message, parse_event(body).envelopes) == (MPS, ("base64",))
+
+
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_mns_topics_wrappings_come_off_in_every_combination(form: str) -> None:
+    notice = parse_event(mns_topic(json.dumps(MPS), form))
+    assert (notice.message, notice.envelopes) == (MPS, ("mns-topic",))
+    assert notice.attributes["TopicName"] == "media"
+    inside = parse_event(mns_topic(encoded(json.dumps(MPS)).decode(), form))
+    assert (inside.message, inside.envelopes) == (MPS, ("mns-topic", "base64"))
+    around = parse_event(encoded(mns_topic(json.dumps(MPS), form)))
+    assert (around.message, around.envelopes) == (MPS, ("base64", "mns-topic"))
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"null", "not an object"),  # JSON, and strict Base64 of other bytes as well
+        (encoded("hello"), "not JSON"),
+        (encoded(json.dumps(MPS))[:-3], "not JSON"),
+        (b'<!DOCTYPE a [<!ENTITY e "x">]><Notification>&e;</Notification>', "DTDForbidden"),
+        (b"<a>" * 100_000, "nested deeper"),
+        (b"<Notification/>", "not JSON"),
+        (b"<html></html>", "not JSON"),
+        (b"<", "not XML"),
+    ],
+)
+def test_what_only_looks_like_an_mns_message_is_poison(body: bytes, complaint: str) -> None:
+    with pytest.raises(PoisonError, match=complaint):
+        parse_event(body)
 
 
 def test_C12_raw_message_and_lambda_destination_stay_as_they_are() -> None:
@@ -122,3 +175,5 @@ json_values = st.recursive(
 def test_any_honest_object_comes_through_unchanged_bare_and_wrapped(message: dict[str, object]) -> None:
     assert parse_event(json.dumps(message)).message == message
     assert parse_event(sns(message)).message == message
+    assert parse_event(encoded(json.dumps(message))).message == message
+    assert parse_event(mns_topic(json.dumps(message), "xml")).message == message
