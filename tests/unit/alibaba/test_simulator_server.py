@@ -171,9 +171,7 @@ def test_faults_spoil_the_answer(
     client.request("GET", "/")
     answer = client.getresponse()
     assert answer.status == status
-    assert answer.read() == (
-        body if body is not None else answer.read() or echo.response.body if echo.response else b""
-    )
+    assert answer.read()[:6] == body
 
 
 def test_lost_answers_close_and_truncated_ones_are_cut(client: http.client.HTTPConnection, echo: Echo) -> None:
