@@ -32,7 +32,15 @@ class Queues(Protocol):
         """Put a message whose `MessageBody` is exactly `body`; its message id.
 
         Raises:
-            PostRefusedError: no such queue, or no such topic.
+            PostRefusedError: no such queue.
+        """
+        ...
+
+    def publish(self, account: str, region: str, topic: str, body: str) -> str:
+        """Publish to a topic, whose subscribers get the message; its id.
+
+        Raises:
+            PostRefusedError: no such topic.
         """
         ...
 
@@ -78,3 +86,6 @@ class InMemoryQueues:
                 raise PostRefusedError("QueueNotExist", "The queue you provided is not exist.")
             self.posted[account, region, queue].append(body)
             return f"{len(self.posted[account, region, queue]):016X}"
+
+    def publish(self, account: str, region: str, topic: str, body: str) -> str:  # noqa: ARG002  the seam's signature
+        raise PostRefusedError("TopicNotExist", "The topic you provided is not exist.")

@@ -15,7 +15,7 @@ from mediabroker_alibaba.simulator.server import Response
 
 __all__ = ["Json", "build_answer", "build_refusal"]
 
-Json: TypeAlias = "str | int | float | bool | None | Mapping[str, Json] | list[Json]"
+Json: TypeAlias = "str | int | float | bool | Mapping[str, Json] | list[Json] | None"
 
 
 def build_answer(form: str, action: str, request_id: str, content: Mapping[str, Json]) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from mediabroker_alibaba.simulator.mps.answers import Json
 from mediabroker_alibaba.simulator.mps.jobs import Place
-from mediabroker_alibaba.simulator.mps.refusals import invalid, missing
+from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid, missing
 
 __all__ = [
     "Call",
@@ -36,7 +36,11 @@ _LIST_LIMIT = 10
 
 @dataclass(frozen=True)
 class Call:
-    """One verified request: who, where, when, and with which parameters."""
+    """One verified request: who, where, when, and with which parameters.
+
+    Attributes:
+        region_of: where a bucket of the caller's is, None when there is none; without it buckets are not looked at.
+    """
 
     action: str
     params: Mapping[str, str]
@@ -44,6 +48,7 @@ class Call:
     region: str
     request_id: str
     at: datetime
+    region_of: Callable[[str], str | None] | None = None
 
 
 def required(call: Call, name: str) -> str:
@@ -100,15 +105,15 @@ def check_user_data(name: str, text: str | None) -> str | None:
     return text
 
 
-def oss_url(name: str, text: str, region: str) -> Place:
+def oss_url(call: Call, name: str, text: str) -> Place:
     """`oss://bucket.oss-region.aliyuncs.com/key`, in the endpoint's region. The key is plain, not encoded."""
     matched = _OSS_URL.fullmatch(text)
     if matched is None:
         raise invalid(name)
-    return _checked(name, Place(matched["bucket"], matched["region"].removesuffix("-internal"), matched["key"]), region)
+    return _checked(call, name, Place(matched["bucket"], matched["region"].removesuffix("-internal"), matched["key"]))
 
 
-def json_place(name: str, content: Mapping[str, Json], region: str) -> Place:
+def json_place(call: Call, name: str, content: Mapping[str, Json]) -> Place:
     """`{"Bucket", "Location", "Object"}`, where Object is percent-encoded UTF-8."""
     parts = [content.get(part) for part in ("Bucket", "Location", "Object")]
     for part, value in zip(("Bucket", "Location", "Object"), parts, strict=True):
@@ -117,13 +122,17 @@ def json_place(name: str, content: Mapping[str, Json], region: str) -> Place:
     bucket, location, key = cast("list[str]", parts)
     if not location.startswith("oss-"):
         raise invalid(f"{name}.Location", "LocationInvalid")
-    return _checked(name, Place(bucket, location.removeprefix("oss-"), unquote(key)), region)
+    return _checked(call, name, Place(bucket, location.removeprefix("oss-"), unquote(key)))
 
 
-def _checked(name: str, place: Place, region: str) -> Place:
+def _checked(call: Call, name: str, place: Place) -> Place:
     if not _BUCKET.fullmatch(place.bucket):
         raise invalid(name, "BucketNameInvalid")
-    if place.region != region:
+    there = place.region if call.region_of is None else call.region_of(place.bucket)
+    if there is None:
+        message = f'MTS not authorized to operate on the specified resource "{place.bucket}".'
+        raise RpcError(403, "PermissionDenied.ResourceAccess", message)
+    if not call.region == place.region == there:
         raise invalid(name, "LocationInvalid")
     if place.key.startswith(("/", "\\")) or len(place.key.encode()) > _KEY_LIMIT_BYTES:
         raise invalid(name, "ObjectKeyInvalid")

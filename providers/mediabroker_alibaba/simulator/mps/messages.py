@@ -19,7 +19,7 @@ from mediabroker_alibaba.simulator.mps.jobs import Job
 from mediabroker_alibaba.simulator.mps.pipelines import Pipeline
 from mediabroker_alibaba.simulator.seams import PostRefusedError, Queues
 
-__all__ = ["NotifyQueue", "build_message", "parse_notify_url", "post_message"]
+__all__ = ["NotifyQueue", "NotifyTopic", "build_message", "parse_notify_url", "post_message"]
 
 # The operation's manual page shows `.oss-<region>.` in the host where every other source has `.mns.<region>.`.
 _NOTIFY_URL = re.compile(
@@ -35,6 +35,14 @@ class NotifyQueue(NamedTuple):
     account: str
     region: str
     queue: str
+
+
+class NotifyTopic(NamedTuple):
+    """A topic by its full address."""
+
+    account: str
+    region: str
+    topic: str
 
 
 def parse_notify_url(url: str) -> NotifyQueue | None:
@@ -84,15 +92,16 @@ def post_message(job: Job, pipeline: Pipeline, queues: Queues, *, plain: bool) -
         return None
     if isinstance(target, PostRefusedError):
         return {"ErrorCode": target.code, "ErrorMessage": target.message}
+    deliver = queues.post if isinstance(target, NotifyQueue) else queues.publish
     text = json.dumps(build_message(job), ensure_ascii=False)
     body = text if plain else base64.b64encode(text.encode()).decode()
     try:
-        return {"MessageId": queues.post(*target, body)}
+        return {"MessageId": deliver(*target, body)}
     except PostRefusedError as error:
         return {"ErrorCode": error.code, "ErrorMessage": error.message}
 
 
-def _target(job: Job, pipeline: Pipeline) -> NotifyQueue | PostRefusedError | None:
+def _target(job: Job, pipeline: Pipeline) -> NotifyQueue | NotifyTopic | PostRefusedError | None:
     if url := job.request.get("NotifyUrl"):
         queue = parse_notify_url(url)
         if queue is None or queue.account != job.account:
@@ -102,6 +111,6 @@ def _target(job: Job, pipeline: Pipeline) -> NotifyQueue | PostRefusedError | No
         return queue
     if name := pipeline.notify.get("QueueName"):
         return NotifyQueue(job.account, job.region, str(name))
-    if pipeline.notify.get("Topic"):
-        return PostRefusedError("TopicNotExist", "The topic you provided is not exist.")  # topics are not simulated
+    if name := pipeline.notify.get("Topic"):
+        return NotifyTopic(job.account, job.region, str(name))
     return None

@@ -1,6 +1,6 @@
 """Pipelines: queues of jobs that belong to one account in one region.
 
-Source: ApsaraVideo for Media Processing, AddPipeline, UpdatePipeline, DeletePipeline, SearchPipeline, QueryPipelineList.
+Source: ApsaraVideo Media Processing, AddPipeline, UpdatePipeline, DeletePipeline, SearchPipeline, QueryPipelineList.
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ def submit(shelf: Shelf, call: Call, engine: Engine) -> dict[str, Json]:
     if function not in FUNCTIONS:
         raise invalid("FunctionName")
     params = json_object("JobParams", call.params.get("JobParams") or "{}")
-    source = oss_url("Input", _given(call, "Input"), call.region)
+    source = oss_url(call, "Input", _given(call, "Input"))
     output = None
     if function not in _WITHOUT_OUTPUT or call.params.get("Output"):
-        output = oss_url("Output", _given(call, "Output"), call.region)
+        output = oss_url(call, "Output", _given(call, "Output"))
     if (url := call.params.get("NotifyUrl")) and parse_notify_url(url) is None:
         raise invalid("NotifyUrl")
     job = Job(

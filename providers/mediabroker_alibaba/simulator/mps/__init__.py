@@ -1,0 +1,9 @@
+"""ApsaraVideo Media Processing (MPS, product code Mts) on loopback: RPC API of 2014-06-18."""
+
+from __future__ import annotations
+
+from mediabroker_alibaba.simulator.mps.jobs import Executor, Job, Outcome, Place
+from mediabroker_alibaba.simulator.mps.scripted import ScriptedExecutor
+from mediabroker_alibaba.simulator.mps.service import MpsService
+
+__all__ = ["Executor", "Job", "MpsService", "Outcome", "Place", "ScriptedExecutor"]
