@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import timedelta
 from threading import Event, Thread
@@ -36,6 +35,7 @@ class Engine:
         self._world, self._state, self._executor, self._queues = world, state, executor, queues
         self.queue_s = self.work_s = 0.0
         self.plain_messages = False
+        self._open: dict[str, tuple[Shelf, Job]] = {}
         self._futures: dict[str, Future[Outcome]] = {}
         self._wake = Event()
         self._pump: Thread | None = None
@@ -44,6 +44,7 @@ class Engine:
         """From here on the job exists."""
         with self._state.lock:
             shelf.jobs[job.id] = job
+            self._open[job.id] = shelf, job
             self._world.ledger.append(
                 Accepted(job.created_at, job.account, job.region, action, job.id, dict(job.request))
             )
@@ -62,15 +63,15 @@ class Engine:
         """End a job that waits."""
         with self._state.lock:
             job.state, job.finished_at = "cancelled", self._world.clock.now()
+            del self._open[job.id]
 
     def step(self) -> int:
         """End the jobs whose work is done, start those whose turn it is; how many of them moved."""
         with self._state.lock:
-            jobs = list(self._state.jobs())
-            ended = [(shelf, job) for shelf, job in jobs if self._is_done(job)]
+            ended = [(shelf, job) for shelf, job in self._open.values() if self._is_done(job)]
             for shelf, job in ended:
                 self._finish(shelf, job)
-            started = list(self._next(jobs))
+            started = self._next()
             for job in started:
                 self._start(job)
         return len(ended) + len(started)
@@ -86,9 +87,9 @@ class Engine:
             if self.step():
                 continue
             with self._state.lock:
-                running = [job for _, job in self._state.jobs() if job.state == "running"]
+                running = [job for _, job in self._open.values() if job.state == "running"]
                 futures = [self._futures[job.id] for job in running if not self._futures[job.id].done()]
-                can_start = any(True for _ in self._next(list(self._state.jobs()), at_once=True))
+                can_start = bool(self._next(at_once=True))
             if not running and not can_start:
                 return
             if monotonic() > end_s:
@@ -117,18 +118,18 @@ class Engine:
             while self.step() and not self._world.stopping.is_set():
                 pass
 
-    def _next(self, jobs: Iterable[tuple[Shelf, Job]], *, at_once: bool = False) -> Iterable[Job]:
+    def _next(self, *, at_once: bool = False) -> list[Job]:
         """The jobs that may start: those of higher priority first, then the older."""
-        jobs = list(jobs)
-        busy = Counter((job.account, job.region, job.pipeline_id) for _, job in jobs if job.state == "running")
+        jobs, chosen = list(self._open.values()), []
+        busy = Counter(job.pipeline_id for _, job in jobs if job.state == "running")
         due = self._world.clock.now() - timedelta(seconds=0 if at_once else self.queue_s)
         waiting = [each for each in jobs if each[1].state == "waiting" and (at_once or each[1].created_at <= due)]
         for shelf, job in sorted(waiting, key=lambda each: (-each[1].priority, each[1].created_at)):
             pipeline = shelf.pipelines[job.pipeline_id]
-            place = (job.account, job.region, job.pipeline_id)
-            if pipeline.state == "Active" and busy[place] < pipeline.concurrency:
-                busy[place] += 1
-                yield job
+            if pipeline.state == "Active" and busy[pipeline.id] < pipeline.concurrency:
+                busy[pipeline.id] += 1
+                chosen.append(job)
+        return chosen
 
     def _start(self, job: Job) -> Future[Outcome]:
         job.state, job.started_at = "running", self._world.clock.now()
@@ -137,7 +138,7 @@ class Engine:
         return future
 
     def _is_done(self, job: Job) -> bool:
-        if job.state != "running" or job.started_at is None:
+        if job.started_at is None:
             return False
         due = job.started_at + timedelta(seconds=self.work_s)
         return self._futures[job.id].done() and self._world.clock.now() >= due
@@ -145,12 +146,14 @@ class Engine:
     def _finish(self, shelf: Shelf, job: Job) -> None:
         if job.has_ended:
             return
-        failure = self._futures[job.id].exception()
+        future = self._futures.pop(job.id)
+        del self._open[job.id]
+        failure = future.exception()
         if failure is not None:
             _log.error("the executor failed at job %s", job.id, exc_info=failure)
             job.outcome = Outcome("InternalError", f"the simulator failed: {failure}")
         else:
-            job.outcome = self._futures[job.id].result()
+            job.outcome = future.result()
         job.state = "succeeded" if job.outcome.ok else "failed"
         job.finished_at = self._world.clock.now()
         job.message = post_message(job, shelf.pipelines[job.pipeline_id], self._queues, plain=self.plain_messages)

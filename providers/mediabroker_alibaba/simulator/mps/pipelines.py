@@ -105,7 +105,8 @@ def search(shelf: Shelf, call: Call) -> dict[str, Json]:
     if state not in ("All", *_STATES, "Deleted"):
         raise invalid("State")
     number, size = integer(call, "PageNumber", 1, 1, 1 << 31), integer(call, "PageSize", 10, 1, 100)
-    found = [each for each in shelf.pipelines.values() if each.state == state or (state == "All" != each.state)]
+    wanted = _STATES if state == "All" else (state,)
+    found = [each for each in shelf.pipelines.values() if each.state in wanted]
     page = found[(number - 1) * size : number * size]
     listed: list[Json] = [{**each.describe(), "CreationTime": stamp(each.created_at)} for each in page]
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import RLock
@@ -39,10 +38,3 @@ class State:
             if (account, region) not in self._shelves:
                 self._shelves[account, region] = Shelf(Pipeline("mts-service-pipeline", at))
             return self._shelves[account, region]
-
-    def jobs(self) -> Iterator[tuple[Shelf, Job]]:
-        """Every job, with where it is kept."""
-        with self.lock:
-            for shelf in list(self._shelves.values()):
-                for job in list(shelf.jobs.values()):
-                    yield shelf, job
