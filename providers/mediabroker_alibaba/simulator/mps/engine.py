@@ -53,9 +53,8 @@ class Engine:
     def run_now(self, shelf: Shelf, job: Job) -> None:
         """Start a job past its pipeline and wait for its end, as MPS does for synchronous requests."""
         with self._state.lock:
-            future = self._start(job)
-        wait([future], _SYNCHRONOUS_S)
-        if future.done():
+            future = self._start(job) if job.state == "waiting" else self._futures.get(job.id)
+        if future is not None and not wait([future], _SYNCHRONOUS_S).not_done:
             with self._state.lock:
                 self._finish(shelf, job)
 

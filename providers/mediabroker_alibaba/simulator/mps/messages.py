@@ -96,7 +96,7 @@ def post_message(job: Job, pipeline: Pipeline, queues: Queues, *, plain: bool) -
     text = json.dumps(build_message(job), ensure_ascii=False)
     body = text if plain else base64.b64encode(text.encode()).decode()
     try:
-        return {"MessageId": deliver(*target, body)}
+        return {"MessageId": deliver(target.account, target.region, target[2], body)}
     except PostRefusedError as error:
         return {"ErrorCode": error.code, "ErrorMessage": error.message}
 
