@@ -10,6 +10,7 @@ import typer
 
 from mediabroker.cli.comparing import add_comparing_commands
 from mediabroker.cli.consuming import add_consuming_commands
+from mediabroker.cli.deploying import add_deploy_command
 from mediabroker.cli.describe import plan_card
 from mediabroker.cli.failures import UsageError
 from mediabroker.cli.managing import add_managing_commands
@@ -76,3 +77,4 @@ add_comparing_commands(app)
 add_managing_commands(app)
 add_consuming_commands(app)
 add_sandbox_command(app)
+add_deploy_command(app)

@@ -1,0 +1,1 @@
+"""The stack that runs mediabroker in an AWS account: one CloudFormation template and two container files."""
