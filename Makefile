@@ -71,7 +71,8 @@ dist: .venv/dev.stamp
 	@rm -rf build/dist build/installed
 	$(BIN)/hatchling build -d build/dist
 	@$(PIP) install --no-deps --no-index --target build/installed build/dist/*.whl
-	@for each in mediabroker/py.typed mediabroker/compare/page.html neuron_worker/weights/fast-x2.onnx; do \
+	@for each in mediabroker/py.typed mediabroker/compare/page.html neuron_worker/weights/fast-x2.onnx \
+		mediabroker_aws/deploy/template.yaml mediabroker_aws/deploy/function/Dockerfile; do \
 		test -f build/installed/$$each || { echo "the wheel lacks $$each"; exit 1; }; done
 	cd build && PYTHONPATH=installed ../$(BIN)/python -m mediabroker --version
 

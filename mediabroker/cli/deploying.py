@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -24,14 +26,21 @@ def add_deploy_command(app: typer.Typer) -> None:
     command(app, "deploy")(_deploy)
 
 
-def _deploy(
-    terminal: Terminal,
-    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="As aws.")],
+@dataclass(frozen=True)
+class _Stack:
+    """What is made, and where."""
+
+    name: Annotated[str, typer.Option(help="Of the stack; names of what it makes begin with it.")] = "mediabroker"
+    region: Annotated[str | None, typer.Option(help="Default: what your tools are set to.")] = None
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Of the template; repeatable.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Of the stack; names of what it makes begin with it.")] = "mediabroker",
-    region: Annotated[str | None, typer.Option(help="Default: what your tools are set to.")] = None,
+    ] = None
+
+
+def _deploy(
+    terminal: Terminal,
+    stack: _Stack,
+    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="As aws.")],
     template: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the template and the container files there.")
     ] = None,
@@ -39,15 +48,15 @@ def _deploy(
 ) -> None:
     """Print the commands that make a vendor's stack; with --dry-run, what they would make. Never touches an account."""
     deployment = load_deployment(vendor)
-    plan = deployment.plan(_pairs(parameter or ()), name=name, region=region)
+    plan = deployment.plan(_pairs(stack.parameter or ()), name=stack.name, region=stack.region)
     if template is not None:
         _write(deployment, template, terminal)
     shown = _table(plan) if dry_run else [Text("\n".join(plan.commands))]
     terminal.show(plan.model_dump(mode="json"), *shown)
 
 
-def _pairs(given: list[str] | tuple[()]) -> dict[str, str]:
-    pairs = {}
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for each in given:
         name, separator, value = each.partition("=")
         if not separator or name in pairs:

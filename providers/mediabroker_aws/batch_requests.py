@@ -23,6 +23,7 @@ __all__ = [
     "CANCEL_REASON",
     "ORIGIN",
     "PREFIX",
+    "RETRIES",
     "Slicing",
     "Task",
     "build_describe",
@@ -48,7 +49,7 @@ Task = Literal["slice", "merge", "single"]
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}|<\w+\.jobId>")
 _INTERRUPTED = "75"
 """The worker's exit code when it was told to stop."""
-_RETRIES: Sequence[Mapping[str, str]] = (
+RETRIES: Sequence[Mapping[str, str]] = (
     {"onStatusReason": "Host EC2*", "action": "RETRY"},
     {"onReason": "CannotPullContainerError*", "action": "RETRY"},
     {"onExitCode": _INTERRUPTED, "action": "RETRY"},
@@ -135,7 +136,7 @@ def build_submit(
         "containerOverrides": {"environment": [{"name": name, "value": environment[name]} for name in environment]},
         "retryStrategy": {
             "attempts": _ATTEMPTS[options.capacity],
-            "evaluateOnExit": [dict(rule) for rule in _RETRIES],
+            "evaluateOnExit": [dict(rule) for rule in RETRIES],
         },
         "timeout": {"attemptDurationSeconds": settings.attempt_timeout_s},
         "tags": {"mediabroker:job": ctx.job_id, "mediabroker:token": ctx.token},

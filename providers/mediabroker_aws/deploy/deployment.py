@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from mediabroker.deployment import DeploymentPlan, Parameter, PlannedResource
@@ -14,7 +15,6 @@ from mediabroker_aws.deploy.template import Template, load_template
 
 __all__ = ["AwsDeployment"]
 
-_FILES = ("template.yaml", "function/Dockerfile", "worker/Dockerfile")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """CloudFormation allows 128 characters; names of functions, which begin with it, may have 64."""
 _STAND_INS = {
@@ -44,8 +44,9 @@ class AwsDeployment:
 
     def files(self) -> Mapping[str, bytes]:
         """The template and the container files."""
-        folder = files("mediabroker_aws.deploy")
-        return {name: folder.joinpath(name).read_bytes() for name in _FILES}
+        folder = Path(str(files("mediabroker_aws.deploy")))
+        found = sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix not in (".py", ".pyc"))
+        return {each.relative_to(folder).as_posix(): each.read_bytes() for each in found}
 
     def plan(self, given: Mapping[str, str], *, name: str, region: str | None) -> DeploymentPlan:
         """See `Deployment.plan`."""
@@ -112,26 +113,28 @@ def _facts(kind: str, properties: Mapping[str, Any]) -> str:
 
 
 def _commands(parameters: Mapping[str, str], name: str, region: str | None) -> list[str]:
-    where = f" --region {shlex.quote(region)}" if region else ""
-    overrides = " ".join(shlex.quote(f"{each}={value}") for each, value in parameters.items())
-    accelerator = parameters.get("Accelerator", "inf1")
-    lines = [
-        "# In the folder that `mediabroker deploy aws --template FOLDER` has written, with a wheel of this release in it:",
-        "# pip wheel --no-deps --wheel-dir FOLDER mediabroker",
-    ]
-    for image in ("function", "worker"):
-        target = parameters[f"{image.capitalize()}Image"]
-        lines += [
-            f"aws ecr create-repository --repository-name {name}-{image} --image-tag-mutability IMMUTABLE"
-            f" --image-scanning-configuration scanOnPush=true{where}",
-            f"docker build --platform linux/amd64 -f {image}/Dockerfile"
-            + (f" --build-arg ACCELERATOR={accelerator}" if image == "worker" else "")
-            + f" -t {shlex.quote(target)} .",
-            f"docker push {shlex.quote(target)}",
-        ]
+    where = ["--region", region] if region else []
+    chosen = f"ACCELERATOR={parameters.get('Accelerator', 'inf1')}"
+    stack = ["--stack-name", name, *where]
+    deploy = ["aws", "cloudformation", "deploy", "--template-file", "template.yaml"]
+    describe = ["aws", "cloudformation", "describe-stacks"]
+    overrides = [f"{each}={value}" for each, value in parameters.items()]
     return [
-        *lines,
-        f"aws cloudformation deploy --template-file template.yaml --stack-name {name} --capabilities CAPABILITY_IAM"
-        f"{where} --parameter-overrides {overrides}",
-        f"aws cloudformation describe-stacks --stack-name {name} --query 'Stacks[0].Outputs' --output table{where}",
+        "# In the folder that `mediabroker deploy aws --template FOLDER` writes, a wheel of this release beside it:",
+        "# pip wheel --no-deps --wheel-dir FOLDER mediabroker",
+        *_image("function", parameters["FunctionImage"], name, where, []),
+        *_image("worker", parameters["WorkerImage"], name, where, ["--build-arg", chosen]),
+        shlex.join([*deploy, *stack, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *overrides]),
+        shlex.join([*describe, *stack, "--query", "Stacks[0].Outputs", "--output", "table"]),
+    ]
+
+
+def _image(image: str, target: str, name: str, where: list[str], arguments: list[str]) -> list[str]:
+    repository = ["--repository-name", f"{name}-{image}", "--image-tag-mutability", "IMMUTABLE"]
+    scan = ["--image-scanning-configuration", "scanOnPush=true"]
+    file = f"{image}/Dockerfile"
+    return [
+        shlex.join(["aws", "ecr", "create-repository", *repository, *scan, *where]),
+        shlex.join(["docker", "build", "--platform", "linux/amd64", *arguments, "-f", file, "-t", target, "."]),
+        shlex.join(["docker", "push", target]),
     ]

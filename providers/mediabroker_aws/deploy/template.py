@@ -6,7 +6,7 @@ Source: AWS CloudFormation User Guide, "Intrinsic function reference", "Conditio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,7 +25,7 @@ Lookup = Callable[[str, str | None], Any]
 """What a resource is called, `(name, None)`, or one of its attributes, `(name, attribute)`."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
     """YAML with CloudFormation's short forms."""
 
 
@@ -40,7 +40,7 @@ def _construct(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
-_Loader.add_multi_constructor("!", _construct)  # type: ignore[no-untyped-call]  # yaml has no types
+_Loader.add_multi_constructor("!", _construct)
 
 
 def template_text() -> str:
@@ -89,6 +89,15 @@ class Template:
             **(pseudo or {}),
         }
         self._lookup = lookup
+        self._functions: Mapping[str, Callable[[Any], Any]] = {
+            "Ref": self._ref,
+            "Condition": self.holds,
+            "Fn::GetAtt": lambda argument: lookup(*argument),
+            "Fn::Sub": lambda argument: _MARK.sub(lambda at: str(self._named(at[1])), argument),
+            "Fn::If": lambda argument: self.evaluate(argument[1 if self.holds(argument[0]) else 2]),
+            "Fn::Equals": self._equals,
+            "Fn::Not": lambda argument: not self.evaluate(argument[0]),
+        }
         for rule in self.content.get("Rules", {}).values():
             self._assert(rule)
 
@@ -121,22 +130,13 @@ class Template:
         return {name: each for name, each in evaluated.items() if each is not NO_VALUE}
 
     def _function(self, name: str, argument: Any) -> Any:
-        if name == "Ref":
-            return self._ref(argument)
-        if name == "Condition":
-            return self.holds(argument)
-        if name == "Fn::GetAtt":
-            return self._lookup(*argument)
-        if name == "Fn::Sub":
-            return _MARK.sub(lambda at: str(self._named(at[1])), argument)
-        if name == "Fn::If":
-            return self.evaluate(argument[1 if self.holds(argument[0]) else 2])
-        if name == "Fn::Equals":
-            first, second = self.evaluate(argument)
-            return str(first) == str(second)
-        if name == "Fn::Not":
-            return not self.evaluate(argument[0])
-        raise ValueError(f"{name} is not evaluated here")
+        if name not in self._functions:
+            raise ValueError(f"{name} is not evaluated here")
+        return self._functions[name](argument)
+
+    def _equals(self, argument: Sequence[Any]) -> bool:
+        first, second = self.evaluate(argument)
+        return str(first) == str(second)
 
     def _named(self, name: str) -> Any:
         resource, _, attribute = name.partition(".")
