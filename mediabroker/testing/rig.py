@@ -36,7 +36,8 @@ class Rig(ABC):
     `kind` is the cheapest kind to run; most checks use it. `type` is the provider's entry point and `settings` its
     settings as JSON values, so that another process can make the same provider. `secret` is a credential among them
     that must show up nowhere. `idempotent_creates` says that the vendor itself answers a repeated token with the job it
-    already has. `unreachable` gives the reason for each state that the vendor never shows.
+    already has. `unreachable` gives the reason for each state that the vendor never shows,
+    `uncancellable` for each state in which it stops no job although it can stop others.
     """
 
     type: ClassVar[str]
@@ -44,6 +45,7 @@ class Rig(ABC):
     secret: ClassVar[str | None] = None
     idempotent_creates: ClassVar[bool] = False
     has_callbacks: ClassVar[bool] = False
+    uncancellable: ClassVar[Mapping[JobState, str]] = {}
     patience_s: ClassVar[float] = 60.0
     unreachable: ClassVar[Mapping[JobState, str]] = {}
     settings: Mapping[str, JsonValue]

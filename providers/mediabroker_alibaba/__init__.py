@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mediabroker_alibaba.mns import MnsSource
     from mediabroker_alibaba.mns_client import MnsClient
+    from mediabroker_alibaba.mps import MpsProvider
+    from mediabroker_alibaba.options import MpsOptions
 
-__all__ = ["MnsClient", "MnsSource"]
+__all__ = ["MnsClient", "MnsSource", "MpsOptions", "MpsProvider"]
 
 _HOMES = {
     "MnsClient": "mns_client",
     "MnsSource": "mns",
+    "MpsOptions": "options",
+    "MpsProvider": "mps",
 }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import Value, readable
+from mediabroker_alibaba.options import NOTIFY_PATTERN, PIPELINE_PATTERN
 
-__all__ = ["AlibabaSettings", "MnsSettings", "OssSettings", "build_settings"]
+__all__ = ["AlibabaSettings", "MnsSettings", "MpsSettings", "OssSettings", "build_settings"]
 
 MIB = 1 << 20
+ENDPOINT_PATTERN = r"^https?://[^/?#@]+/?$"
 
 
 class AlibabaSettings(Value, frozen=True):
@@ -22,7 +24,7 @@ class AlibabaSettings(Value, frozen=True):
     """As `cn-shanghai`."""
     profile: str | None = None
     """A profile of the shared credentials file, in place of the environment's credentials."""
-    endpoint_url: str | None = Field(default=None, pattern=r"^https?://[^/?#@]+/?$")
+    endpoint_url: str | None = Field(default=None, pattern=ENDPOINT_PATTERN)
     """Another address of the service: a simulator, or a private endpoint."""
     connect_timeout_s: float = Field(default=5.0, gt=0)
     read_timeout_s: float = Field(default=30.0, gt=0)
@@ -47,6 +49,36 @@ class OssSettings(AlibabaSettings, frozen=True):
     """Parts on their way at a time; each is held in memory."""
     abandoned_after_s: float = Field(default=86_400.0, ge=0)
     """An unfinished upload to the same key that is older than this is aborted when the key is written again."""
+
+
+class MpsSettings(AlibabaSettings, frozen=True):
+    """`[providers.<name>]` of type `alibaba-mps`. `endpoint_url` is MPS's; OSS has its own.
+
+    Tenants are kept apart by an instance each, with a pipeline of its own.
+    """
+
+    region: str
+    """Of MPS, and so of every bucket, pipeline and queue that its jobs touch."""
+    account: str | None = Field(default=None, pattern=r"^\d{1,32}$")
+    """Becomes part of every job reference."""
+    pipeline: str | None = Field(default=None, pattern=PIPELINE_PATTERN)
+    """Where jobs wait and whose callbacks tell of them. Without it smart production takes the account's default
+    pipeline, and a transcode needs `MpsOptions(pipeline=...)`."""
+    notify_url: str | None = Field(default=None, pattern=NOTIFY_PATTERN)
+    """As `MpsOptions.notify_url`, for all jobs."""
+    network: Literal["public", "vpc"] = "public"
+    """`vpc` speaks to MPS from machines inside Alibaba Cloud."""
+    settle_time_s: float = Field(default=60.0, ge=0)
+    """How long an accepted transcode or snapshot may stay invisible to a search of the job list."""
+    poll_interval_s: float = Field(default=10.0, gt=0)
+    user_data_limit_bytes: int = Field(default=1024, ge=256, le=1024)
+    """Source: Alibaba Cloud MPS, "SubmitJobs": 1,024 bytes. For smart production no limit is documented; the vendor's
+    newer media service takes 256."""
+    old_functions: bool = False
+    """Offer also the functions of 2021 that the vendor has taken off its list since."""
+    oss_endpoint_url: str | None = Field(default=None, pattern=ENDPOINT_PATTERN)
+    connections: int = Field(default=32, ge=1, le=512)
+    """Connections that are kept open to MPS; as many threads can call it without waiting for each other."""
 
 
 S = TypeVar("S", bound=Value)

@@ -26,6 +26,10 @@ class CancellingChecks:
             assert outcome is CancelOutcome.UNSUPPORTED
             assert attempt_of(driver, started).state is not JobState.CANCELLED
             return
+        if state in rig.uncancellable:
+            assert outcome is CancelOutcome.UNSUPPORTED, f"{outcome}, although {rig.uncancellable[state]}"
+            assert attempt_of(driver, started).state is state
+            return
         assert outcome in _GRANTED, f"cancel of a {state} job: {outcome}"
         if outcome is CancelOutcome.CANCELLED:
             assert attempt_of(driver, started).state is JobState.CANCELLED, "said CANCELLED before it was"

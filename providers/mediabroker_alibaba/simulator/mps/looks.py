@@ -20,6 +20,7 @@ from mediabroker_alibaba.simulator.mps.checks import (
 )
 from mediabroker_alibaba.simulator.mps.engine import Engine
 from mediabroker_alibaba.simulator.mps.jobs import Job, Kind, Place, stamp
+from mediabroker_alibaba.simulator.mps.paging import page_of
 from mediabroker_alibaba.simulator.mps.pipelines import find_pipeline
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid
 from mediabroker_alibaba.simulator.mps.state import Shelf
@@ -73,6 +74,12 @@ def submit_media_info(shelf: Shelf, call: Call, engine: Engine) -> dict[str, Jso
 
 
 def query_snapshots(shelf: Shelf, call: Call) -> dict[str, Json]:
+    """By ids; without any, a page of those of the last 90 days, the newest first."""
+    if not call.params.get("SnapshotJobIds"):
+        newest = [job for job in reversed(shelf.jobs.values()) if job.kind == "snapshot"]
+        page, more = page_of(call, newest, "snapshot")
+        listed: list[Json] = [_snapshot(job) for job in page]
+        return {"SnapshotJobList": {"SnapshotJob": listed}, "NextPageToken": more}
     found, absent = _found(shelf, call, "snapshot", "SnapshotJobIds")
     jobs: list[Json] = [_snapshot(job) for job in found]
     return {"SnapshotJobList": {"SnapshotJob": jobs}, "NonExistSnapshotJobIds": absent}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
 from typing import NamedTuple, cast
 from urllib.parse import quote
@@ -17,14 +16,14 @@ from mediabroker_alibaba.simulator.mps.checks import (
     Call,
     check_id,
     check_user_data,
-    integer,
     json_object,
     json_place,
     listed_ids,
     required,
 )
 from mediabroker_alibaba.simulator.mps.engine import Engine
-from mediabroker_alibaba.simulator.mps.jobs import STATE_WORDS, Job, Place, stamp
+from mediabroker_alibaba.simulator.mps.jobs import Job, Place, stamp
+from mediabroker_alibaba.simulator.mps.paging import page_of
 from mediabroker_alibaba.simulator.mps.pipelines import Pipeline, find_pipeline
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid
 from mediabroker_alibaba.simulator.mps.settings import read_settings
@@ -33,7 +32,6 @@ from mediabroker_alibaba.simulator.mps.state import Shelf
 __all__ = ["cancel", "list_jobs", "query", "submit"]
 
 _OUTPUTS_LIMIT = 30
-_HISTORY = timedelta(days=90)
 _TOO_LATE = {
     "running": "JobInRunning",
     "failed": "JobInFailure",
@@ -76,29 +74,8 @@ def query(shelf: Shelf, call: Call) -> dict[str, Json]:
 
 def list_jobs(shelf: Shelf, call: Call) -> dict[str, Json]:
     """A page of the jobs of the last 90 days, the newest first; the token of a page is the last job before it."""
-    state = call.params.get("State") or "All"
-    if state not in ("All", *STATE_WORDS["transcode"].values()):
-        raise invalid("State")
-    size = integer(call, "MaximumPageSize", 10, 1, 100)
-    since = _time(call, "StartOfJobCreatedTimeRange") or call.at - _HISTORY
-    until = _time(call, "EndOfJobCreatedTimeRange") or call.at
-    pipeline_id = call.params.get("PipelineId")
-    found = [
-        job
-        for job in _newest_first(shelf)
-        if max(since, call.at - _HISTORY) <= job.created_at.replace(microsecond=0) <= until
-        and state in ("All", job.word)
-        and pipeline_id in (None, "", job.pipeline_id)
-    ]
-    first = 0
-    if token := call.params.get("NextPageToken"):
-        ids = [job.id for job in found]
-        if token not in ids:
-            raise invalid("NextPageToken")
-        first = ids.index(token) + 1
-    page = found[first : first + size]
+    page, more = page_of(call, _newest_first(shelf), "transcode")
     described: list[Json] = [_described_later(job) for job in page]
-    more = page[-1].id if page and len(found) > first + size else None
     return {"JobList": {"Job": described}, "NextPageToken": more}
 
 
@@ -169,15 +146,6 @@ def _placed(pattern: str, source: str, settings: Mapping[str, Mapping[str, str]]
 
 def _newest_first(shelf: Shelf) -> list[Job]:
     return [job for job in reversed(shelf.jobs.values()) if job.kind == "transcode"]
-
-
-def _time(call: Call, name: str) -> datetime | None:
-    if not call.params.get(name):
-        return None
-    try:
-        return datetime.strptime(call.params[name], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        raise invalid(name, "Format") from None
 
 
 def _described_later(job: Job) -> dict[str, Json]:

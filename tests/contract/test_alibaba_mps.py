@@ -1,4 +1,4 @@
-"""Super-resolution over the service's HTTP endpoint passes the provider contract: gateway, function, Batch and all."""
+"""Alibaba Cloud MPS passes the provider contract, with the vendor's real SDK against the simulator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mediabroker.testing.plugin import make_rig
 from mediabroker.testing.rig import Rig
 
 
-class TestAwsBatchService(ProviderContract):
+class TestAlibabaMps(ProviderContract):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Iterator[Rig]:
-        with closing(make_rig("aws-batch-service", tmp_path)) as rig:
+        with closing(make_rig("alibaba-mps", tmp_path)) as rig:
             yield rig
