@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from mediabroker_alibaba.mns_client import MnsClient
     from mediabroker_alibaba.mps import MpsProvider
     from mediabroker_alibaba.options import MpsOptions
+    from mediabroker_alibaba.oss import OssStore
 
-__all__ = ["MnsClient", "MnsSource", "MpsOptions", "MpsProvider"]
+__all__ = ["MnsClient", "MnsSource", "MpsOptions", "MpsProvider", "OssStore"]
 
 _HOMES = {
     "MnsClient": "mns_client",
     "MnsSource": "mns",
     "MpsOptions": "options",
     "MpsProvider": "mps",
+    "OssStore": "oss",
 }
 
 

@@ -21,13 +21,13 @@ from typing_extensions import Self
 
 from mediabroker.errors import ConfigurationError, SubmissionUnknownError, UnavailableError
 from mediabroker_alibaba.credentials import Credentials, find_credentials
+from mediabroker_alibaba.documents import Tree
 from mediabroker_alibaba.mns_errors import translate
 from mediabroker_alibaba.mns_http import Answer, MnsConnection
 from mediabroker_alibaba.mns_wire import (
     QueueMessage,
     Refusal,
     Sent,
-    Tree,
     WireError,
     build_document,
     parse_messages,

@@ -5,12 +5,13 @@ Source: MNS, API reference, queue operations, version 2015-06-06; element names 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from mediabroker.markup import MarkupError, load_markup, local_name
+from mediabroker_alibaba import documents
+from mediabroker_alibaba.documents import Tree
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -21,7 +22,6 @@ __all__ = [
     "QueueMessage",
     "Refusal",
     "Sent",
-    "Tree",
     "WireError",
     "build_document",
     "parse_messages",
@@ -34,9 +34,6 @@ MNS_NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
 
 ANSWER_LIMIT_BYTES = 4 << 20
 """Sixteen messages of 64 KiB whose every fourth character is escaped."""
-
-Tree = Mapping[str, "str | Tree | Sequence[str | Tree]"]
-"""Elements by name; a sequence repeats the element."""
 
 
 class WireError(ValueError):
@@ -78,23 +75,8 @@ class Refusal:
 
 
 def build_document(root: str, content: Tree) -> bytes:
-    """An XML document in MNS's namespace.
-
-    Raises:
-        ValueError: text holds a character that XML cannot carry; encode such bodies, in Base64 say.
-    """
-    inner = "".join(_elements(content))
-    if any(char < " " and char not in "\t\n\r" for char in inner) or "\ufffe" in inner or "\uffff" in inner:
-        raise ValueError(f"{root}: the text holds a control character, which XML cannot carry; send it in Base64")
-    return f'<?xml version="1.0" encoding="utf-8"?><{root} xmlns="{MNS_NAMESPACE}">{inner}</{root}>'.encode()
-
-
-def _elements(content: Tree) -> Iterable[str]:
-    for name, value in content.items():
-        for each in [value] if isinstance(value, str | Mapping) else value:
-            # A bare carriage return would arrive as a line feed: XML 1.0, 2.11.
-            text = escape(each, {"\r": "&#13;"}) if isinstance(each, str) else "".join(_elements(each))
-            yield f"<{name}>{text}</{name}>"
+    """A document in MNS's namespace; raises as `documents.build_document` does."""
+    return documents.build_document(root, content, namespace=MNS_NAMESPACE)
 
 
 def parse_messages(body: bytes) -> list[QueueMessage]:

@@ -47,6 +47,9 @@ class OssSettings(AlibabaSettings, frozen=True):
     """Objects above this size are uploaded in parts of it, larger ones in larger parts."""
     parallel: int = Field(default=4, ge=1, le=32)
     """Parts on their way at a time; each is held in memory."""
+    resume_after_s: float = Field(default=900.0, ge=0)
+    """An unfinished upload to the same key that nobody has touched for so long is taken up again, part by part, as far
+    as the content is the same."""
     abandoned_after_s: float = Field(default=86_400.0, ge=0)
     """An unfinished upload to the same key that is older than this is aborted when the key is written again."""
 

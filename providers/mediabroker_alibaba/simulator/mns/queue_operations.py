@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from mediabroker.markup import local_name
-from mediabroker_alibaba.mns_wire import Tree, build_document
+from mediabroker_alibaba.documents import Tree
+from mediabroker_alibaba.mns_wire import build_document
 from mediabroker_alibaba.simulator.mns.queues import LIMITS, Message, SimulatedQueue, within_limits
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 from mediabroker_alibaba.simulator.mns.requests import Ask, Said, texts, tree

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from threading import Condition, Event
 
 from mediabroker.clock import Clock
-from mediabroker_alibaba.mns_wire import Tree
+from mediabroker_alibaba.documents import Tree
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 
 __all__ = ["LIMITS", "Chaos", "Message", "SimulatedQueue", "within_limits"]

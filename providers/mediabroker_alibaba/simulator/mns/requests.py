@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mediabroker.markup import MarkupError, load_markup, local_name
-from mediabroker_alibaba.mns_wire import Tree
+from mediabroker_alibaba.documents import Tree
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 from mediabroker_alibaba.simulator.server import Request
 
