@@ -38,8 +38,7 @@ class Route:
         if self.method not in (method, "ANY"):
             return None
         form = _PARAMETER.sub(
-            lambda at: f"(?P<{at[1]}>{'.+' if at[2] else '[^/]+'})",
-            re.escape(f"/{self.stage}{self.resource}".rstrip("/")),
+            lambda at: f"(?P<{at[1]}>{'.+' if at[2] else '[^/]+'})", re.escape(f"/{self.stage}{self.resource}")
         )
         found = re.fullmatch(form, path)
         return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}

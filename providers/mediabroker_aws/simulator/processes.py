@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from mediabroker_aws.simulator.executors import Exited, Run, Task
 __all__ = ["ProcessExecutor"]
 
 _SIGNALLED = 128
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+"""What a program needs to start here at all. Nothing else: a container sees none of its host's variables."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +23,24 @@ class ProcessExecutor:
     """Starts each attempt's command in a process group of its own, with Batch's variables in its environment.
 
     Args:
-        environment: beside this process's own and the job's; the container image's part.
+        environment: the image's and the agent's part, beside the job's own.
+        entrypoint: what the image puts before every command.
+        command: what the image runs when the job names no command.
         log_folder: where each attempt's output goes, as `<job id>.<attempt>.log`; without it, nowhere.
     """
 
     environment: Mapping[str, str]
     log_folder: Path | None = None
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
 
     def start(self, task: Task) -> Run:
-        environment = {**os.environ, **self.environment, **task.environment}
+        own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment = {**own, **self.environment, **task.environment}
         output = self._log(task)
         try:
             process = subprocess.Popen(
-                task.command,
+                [*self.entrypoint, *(task.command or self.command)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,6 +1,7 @@
 """All of AWS that this package uses, on loopback: `mediabroker sandbox aws`. Needs the extra `sandbox`.
 
-S3, SQS, SNS and EventBridge are moto's server; Batch is this package's simulator, whose jobs run the real worker.
+S3, SQS, SNS and EventBridge are moto's server. Batch, Lambda and API Gateway are this package's simulators: jobs run
+the real worker, functions the real handlers, with the names, environments, limits and paths of the deployed template.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ import boto3
 
 from mediabroker_aws.simulator.bus import EventBus
 from mediabroker_aws.simulator.engine import BatchSimulator
+from mediabroker_aws.simulator.front import LambdaFront
+from mediabroker_aws.simulator.invocations import LambdaSimulator
 from mediabroker_aws.simulator.moto import MotoServer
 from mediabroker_aws.simulator.processes import ProcessExecutor
 from mediabroker_aws.simulator.server import BatchServer
+from mediabroker_aws.simulator.stack import Stack
+from mediabroker_aws.simulator.taskrole import TaskRole
 
 __all__ = ["AwsSandbox"]
 
 ACCOUNT, REGION = "123456789012", "us-west-2"
-BUCKET, EVENTS, DEFINITION = "media", "media-events", "mediabroker-upscale"
-QUEUES = {"spot": "mediabroker-spot", "on_demand": "mediabroker-on-demand"}
+BUCKET, EVENTS, STACK = "media", "media-events", "mediabroker"
+API_KEY = "key-of-the-sandbox-0123456789"
 _ACCESS_KEY, _SECRET_KEY = "AKIDOFTHESANDBOX", "secret-of-the-sandbox"
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Not for workers: they ask for their role's credentials, as in the cloud."""
 _PUMP_S = 0.1
 
 
@@ -37,8 +44,8 @@ class AwsSandbox:
 
     def __init__(self, folder: Path, *, parallel: int = 1) -> None:
         self._folder = folder
-        with ExitStack() as stack:
-            moto = stack.enter_context(MotoServer())
+        with ExitStack() as parts:
+            moto = parts.enter_context(MotoServer())
             self.environment = {
                 "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
                 "AWS_SECRET_ACCESS_KEY": _SECRET_KEY,
@@ -53,23 +60,30 @@ class AwsSandbox:
                 "AWS_ENDPOINT_URL_EVENTS": moto.url,
             }
             queue_url = self._make_places(moto.url)
-            bus = EventBus(self._client("sqs", moto.url), queue_url)
-            stack.callback(bus.close)
-            batch = stack.enter_context(self._make_batch(bus, parallel))
-            self.environment["AWS_ENDPOINT_URL_BATCH"] = batch.url
-            self.settings = _settings(moto.url, batch.url)
+            stack = Stack(STACK, bucket=BUCKET, queue_url=queue_url, region=REGION, account=ACCOUNT)
+            bus = EventBus(self._client("sqs", moto.url), queue_url, stack.told_statuses)
+            parts.callback(bus.close)
+            self.batch = parts.enter_context(self._make_batch(parts, stack, bus, parallel))
+            self.environment["AWS_ENDPOINT_URL_BATCH"] = self.batch.url
+            front = parts.enter_context(self._make_front())
+            for function in stack.functions(self.environment, bus.put_record):
+                front.simulator.add(function)
+            self.settings = _settings(stack, moto.url, self.batch.url)
             self.facts = {
                 "bucket": f"s3://{BUCKET}",
                 "events": f"sqs://{EVENTS}",
+                "REST API": stack.add_routes(front),
+                "x-api-key": API_KEY,
                 "S3, SQS, SNS, EventBridge": moto.url,
-                "Batch": batch.url,
+                "Batch": self.batch.url,
+                "Lambda": front.url,
                 "logs": str(folder),
             }
-            self._stack = stack.pop_all()
+            self._parts = parts.pop_all()
 
     def close(self) -> None:
         """Stop everything; jobs that run are killed."""
-        self._stack.close()
+        self._parts.close()
 
     def _client(self, service: str, url: str) -> Any:
         session = boto3.session.Session(_ACCESS_KEY, _SECRET_KEY, region_name=REGION)
@@ -86,28 +100,40 @@ class AwsSandbox:
             sqs.close()
         return str(made["QueueUrl"])
 
-    def _make_batch(self, bus: EventBus, parallel: int) -> BatchServer:
-        workers = ProcessExecutor(self.environment, self._folder)
+    def _make_batch(self, parts: ExitStack, stack: Stack, bus: EventBus, parallel: int) -> BatchServer:
+        role = parts.enter_context(TaskRole(_ACCESS_KEY, _SECRET_KEY))
+        environment = {name: value for name, value in self.environment.items() if name not in _KEYS}
+        workers = ProcessExecutor(
+            {**environment, **role.environment, "MEDIABROKER_SCRATCH": str(self._folder / "scratch")},
+            self._folder,
+            entrypoint=(sys.executable, "-m", "neuron_worker"),
+            command=("work",),
+        )
         simulator = BatchSimulator(workers, account=ACCOUNT, region=REGION, sink=bus.put)
         simulator.lifecycle.capacity = parallel
-        for name in QUEUES.values():
+        for name in stack.queues.values():
             simulator.add_queue(name)
-        command = [sys.executable, "-m", "neuron_worker"]
-        definition = {"jobDefinitionName": DEFINITION, "type": "container"}
-        container = {"image": "mediabroker-worker", "command": command}
+        definition = {"jobDefinitionName": stack.job_definition, "type": "container"}
+        container = {"image": "mediabroker-worker"}
         simulator.call("RegisterJobDefinition", {**definition, "containerProperties": container})
         return BatchServer(simulator, secrets={_ACCESS_KEY: _SECRET_KEY}, pump_s=_PUMP_S)
 
+    def _make_front(self) -> LambdaFront:
+        simulator = LambdaSimulator(account=ACCOUNT, region=REGION, log_folder=self._folder)
+        front = LambdaFront(simulator, secrets={_ACCESS_KEY: _SECRET_KEY}, api_keys={API_KEY})
+        self.environment["AWS_ENDPOINT_URL_LAMBDA"] = front.url
+        return front
 
-def _settings(moto_url: str, batch_url: str) -> dict[str, dict[str, Any]]:
+
+def _settings(stack: Stack, moto_url: str, batch_url: str) -> dict[str, dict[str, Any]]:
     batch = {
         "account": ACCOUNT,
         "region": REGION,
         "endpoint_url": batch_url,
         "s3_endpoint_url": moto_url,
         "path_style": True,
-        "queues": dict(QUEUES),
-        "job_definition": DEFINITION,
+        "queues": dict(stack.queues),
+        "job_definition": stack.job_definition,
         "work": f"s3://{BUCKET}/wip",
         "poll_interval_s": 1.0,
         "settle_time_s": 0.0,
