@@ -17,6 +17,7 @@ __all__ = ["AwsDeployment"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """CloudFormation allows 128 characters; names of functions, which begin with it, may have 64."""
+_BUILD = ("docker", "build", "--platform", "linux/amd64")
 _STAND_INS = {
     "FunctionImage": "<account>.dkr.ecr.<region>.amazonaws.com/{name}-function:1",
     "WorkerImage": "<account>.dkr.ecr.<region>.amazonaws.com/{name}-worker:1",
@@ -114,27 +115,35 @@ def _facts(kind: str, properties: Mapping[str, Any]) -> str:
 
 def _commands(parameters: Mapping[str, str], name: str, region: str | None) -> list[str]:
     where = ["--region", region] if region else []
-    chosen = f"ACCELERATOR={parameters.get('Accelerator', 'inf1')}"
     stack = ["--stack-name", name, *where]
+    overrides = [f"{each}={value}" for each, value in parameters.items()]
     deploy = ["aws", "cloudformation", "deploy", "--template-file", "template.yaml"]
     describe = ["aws", "cloudformation", "describe-stacks"]
-    overrides = [f"{each}={value}" for each, value in parameters.items()]
     return [
-        "# In the folder that `mediabroker deploy aws --template FOLDER` writes, a wheel of this release beside it:",
-        "# pip wheel --no-deps --wheel-dir FOLDER mediabroker",
-        *_image("function", parameters["FunctionImage"], name, where, []),
-        *_image("worker", parameters["WorkerImage"], name, where, ["--build-arg", chosen]),
+        "# In the folder that `mediabroker deploy aws --template FOLDER` writes, with a wheel of this release in it.",
+        *_repository(f"{name}-function", where),
+        shlex.join([*_BUILD, "-f", "function/Dockerfile", "-t", parameters["FunctionImage"], "."]),
+        shlex.join(["docker", "push", parameters["FunctionImage"]]),
+        *_repository(f"{name}-worker", where),
+        *_worker(parameters.get("Accelerator", "inf1"), parameters["WorkerImage"]),
+        shlex.join(["docker", "push", parameters["WorkerImage"]]),
         shlex.join([*deploy, *stack, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *overrides]),
         shlex.join([*describe, *stack, "--query", "Stacks[0].Outputs", "--output", "table"]),
     ]
 
 
-def _image(image: str, target: str, name: str, where: list[str], arguments: list[str]) -> list[str]:
-    repository = ["--repository-name", f"{name}-{image}", "--image-tag-mutability", "IMMUTABLE"]
-    scan = ["--image-scanning-configuration", "scanOnPush=true"]
-    file = f"{image}/Dockerfile"
+def _repository(name: str, where: list[str]) -> list[str]:
+    kept = ["--image-tag-mutability", "IMMUTABLE", "--image-scanning-configuration", "scanOnPush=true"]
+    return [shlex.join(["aws", "ecr", "create-repository", "--repository-name", name, *kept, *where])]
+
+
+def _worker(accelerator: str, target: str) -> list[str]:
+    if accelerator == "cpu":
+        return [shlex.join([*_BUILD, "-f", "worker/cpu.Dockerfile", "-t", target, "."])]
+    vendor = [word for name in ("BASE_IMAGE", "NEURON_INDEX", "COMPILED") for word in ("--build-arg", f"{name}=…")]
+    file = "providers/mediabroker_aws/deploy/worker/Dockerfile"
     return [
-        shlex.join(["aws", "ecr", "create-repository", *repository, *scan, *where]),
-        shlex.join(["docker", "build", "--platform", "linux/amd64", *arguments, "-f", file, "-t", target, "."]),
-        shlex.join(["docker", "push", target]),
+        "# In a checkout of this release; the file says what the arguments are.",
+        shlex.join([*_BUILD, *vendor, "-f", file, "-t", target, "."]),
+        "# Back in the folder.",
     ]

@@ -58,6 +58,18 @@ def test_commands_name_the_images_the_region_and_every_parameter_that_was_given(
     assert deploy[deploy.index("--region") + 1] == "us-west-2"
     assert set(deploy[deploy.index("--parameter-overrides") + 1 :]) == {f"{n}={v}" for n, v in GIVEN.items()}
     assert commands[2][-1] == GIVEN["FunctionImage"]
+    assert "NEURON_INDEX=…" in commands[4]
+
+
+def test_commands_build_only_files_that_are_there(cli: Cli) -> None:
+    named = {
+        word.removeprefix("providers/mediabroker_aws/deploy/")
+        for accelerator in ("inf1", "cpu")
+        for word in shlex.split(cli("deploy", "aws", "-p", f"Accelerator={accelerator}").out.replace("#", ""))
+        if word.endswith(("Dockerfile", ".yaml"))
+    }
+    assert named == {"template.yaml", "function/Dockerfile", "worker/Dockerfile", "worker/cpu.Dockerfile"}
+    assert named <= set(AwsDeployment().files())
 
 
 def test_the_files_are_written_as_they_are_and_never_over_others(cli: Cli, tmp_path: Path) -> None:
