@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediabroker_aws.batch import BatchProvider
     from mediabroker_aws.options import BatchOptions
+    from mediabroker_aws.provider import BatchProvider
     from mediabroker_aws.s3 import S3Store
     from mediabroker_aws.settings import AwsSettings
     from mediabroker_aws.sqs import SqsSource
@@ -20,7 +20,7 @@ __all__ = ["AwsSettings", "BatchOptions", "BatchProvider", "S3Store", "SqsSource
 _HOMES = {
     "AwsSettings": "settings",
     "BatchOptions": "options",
-    "BatchProvider": "batch",
+    "BatchProvider": "provider",
     "S3Store": "s3",
     "SqsSource": "sqs",
 }

@@ -37,7 +37,7 @@ from mediabroker_aws.batch_transports import BatchTransport, ObjectTransport
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.settings import BatchSettings, build_settings
 
-__all__ = ["BatchProvider"]
+__all__ = ["BatchChain"]
 
 _BATCH = 100
 _MERGE_WEIGHT = 0.05
@@ -48,8 +48,8 @@ _USER_DATA_LIMIT_BYTES = 8192
 """It travels in the job's environment, and a whole `SubmitJob` may have 30 KiB."""
 
 
-class BatchProvider(Provider):
-    """One account's Batch queues in one region. See `BatchSettings`."""
+class BatchChain(Provider):
+    """The direct way: one account's Batch queues in one region. See `BatchSettings`."""
 
     type: ClassVar[str] = "aws-batch"
 
@@ -71,7 +71,7 @@ class BatchProvider(Provider):
         )
 
     def connect(self, service: str) -> Transport:
-        return BatchTransport(self._settings) if service == "batch" else ObjectTransport(self._settings)
+        return BatchTransport(self._settings) if service == "batch" else ObjectTransport(self._settings.s3())
 
     def check(self, spec: JobSpec[Any], options: ProviderOptions | None) -> None:
         """See `Provider.check`.

@@ -12,7 +12,7 @@ from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.s3 import S3Store
-from mediabroker_aws.settings import BatchSettings
+from mediabroker_aws.settings import BatchSettings, S3Settings
 
 __all__ = ["BatchTransport", "ObjectTransport"]
 
@@ -44,9 +44,8 @@ class BatchTransport:
 class ObjectTransport:
     """Performs `ReadMetadata`, `HeadObject` and `PutObject` on objects named by URI. Thread-safe."""
 
-    def __init__(self, settings: BatchSettings) -> None:
-        shared = settings.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s", "path_style"})
-        self._store = S3Store({**shared, "endpoint_url": settings.s3_endpoint_url})
+    def __init__(self, settings: S3Settings) -> None:
+        self._store = S3Store(settings.model_dump())
         self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "ReadMetadata": self._read_metadata,
             "HeadObject": self._head,

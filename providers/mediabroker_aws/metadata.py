@@ -25,7 +25,9 @@ _BUFFER_BYTES = 1 << 16
 
 
 def read_metadata(store: ObjectStore, uri: MediaURI) -> Reply:
-    """Size, version, duration in seconds (None: unknown) and picture size in pixels of the video at `uri`.
+    """Size, version, duration in seconds, picture size in pixels and frames a second of the video at `uri`.
+
+    Duration and frame rate are None where they are unknown.
 
     The object's own bytes choose the demuxer, so a playlist under a video's name opens no other file.
 
@@ -41,24 +43,22 @@ def read_metadata(store: ObjectStore, uri: MediaURI) -> Reply:
         if kind is None:
             raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{uri} is in no known media container")
         file.seek(0)
-        duration_s, width_px, height_px = _look(file, uri, kind.demuxer)
-    return {
-        "size_bytes": stat.size_bytes,
-        "version": stat.version,
-        "duration_s": duration_s,
-        "width_px": width_px,
-        "height_px": height_px,
-    }
+        return {"size_bytes": stat.size_bytes, "version": stat.version, **_look(file, uri, kind.demuxer)}
 
 
-def _look(file: IO[bytes], uri: MediaURI, demuxer: str) -> tuple[float | None, int, int]:
+def _look(file: IO[bytes], uri: MediaURI, demuxer: str) -> dict[str, float | int | None]:
     only = {"format_whitelist": demuxer, "protocol_whitelist": "file"}
     try:
         with av.open(file, format=demuxer, metadata_errors="replace", container_options=only) as container:
             if not container.streams.video:
                 raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{uri} holds no video")
             stream, ticks = container.streams.video[0], container.duration
-            return (None if ticks is None else ticks / av.time_base), stream.width, stream.height
+            return {
+                "duration_s": None if ticks is None else ticks / av.time_base,
+                "width_px": stream.width,
+                "height_px": stream.height,
+                "frame_rate": float(stream.average_rate) if stream.average_rate else None,
+            }
     except FFmpegError as error:
         reason = error.strerror or str(error)
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{uri} is damaged or incomplete: {reason}") from error

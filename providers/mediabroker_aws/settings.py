@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI
 
-__all__ = ["AwsSettings", "BatchQueues", "BatchSettings", "S3Settings", "SqsSettings", "build_settings"]
+__all__ = [
+    "AwsSettings",
+    "BatchQueues",
+    "BatchSettings",
+    "S3Settings",
+    "ServiceSettings",
+    "SqsSettings",
+    "build_settings",
+]
 
 MIB = 1 << 20
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class AwsSettings(Value, frozen=True):
@@ -84,8 +94,47 @@ class BatchSettings(AwsSettings, frozen=True):
             raise ValueError(f"{work} does not lie in S3")
         return work
 
+    def s3(self) -> S3Settings:
+        """How the bucket is reached."""
+        shared = self.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s", "path_style"})
+        return S3Settings(**shared, endpoint_url=self.s3_endpoint_url)
 
-S = TypeVar("S", bound=AwsSettings)
+
+class ServiceSettings(Value, frozen=True):
+    """`[providers.<name>]` of type `aws-batch`, over HTTP: what is set instead of queues and a job definition."""
+
+    service_url: str
+    """The stage's address, as `https://abc.execute-api.eu-west-1.amazonaws.com/prod`."""
+    bucket: str
+    """The service's bucket; its keys are what the service speaks of."""
+    api_key: SecretStr | None = None
+    """Without one, requests are signed with AWS credentials, found where every AWS tool looks for them."""
+    service_dialect: Literal["current", "original"] = "current"
+    """`original` for a deployment that knows no more than `key`, `scale`, `task` and `env`."""
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    region: str | None = None
+    profile: str | None = None
+    settle_time_s: float = Field(default=5.0, gt=0)
+    """After an answer was lost: how long until the request, which starts nothing twice, is sent again."""
+    poll_interval_s: float = Field(default=10.0, gt=0)
+    connect_timeout_s: float = Field(default=5.0, gt=0)
+    read_timeout_s: float = Field(default=35.0, gt=0)
+    """API Gateway itself waits 29 seconds for an answer."""
+
+    @field_validator("service_url")
+    @classmethod
+    def _encrypted(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+            return url
+        raise ValueError("use https; over http the key would be readable on the way (loopback excepted)")
+
+    def s3(self) -> S3Settings:
+        """How the bucket is reached, where it is."""
+        return S3Settings(**self.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"}))
+
+
+S = TypeVar("S", bound=Value)
 
 
 def build_settings(cls: type[S], where: str, given: Mapping[str, Any]) -> S:

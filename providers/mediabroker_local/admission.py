@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.jobs import JobSpec, MediaInfo, Snapshot
+from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot
 from mediabroker.media.publish import check_output
 from mediabroker.media.sniff import sniff
 from mediabroker_local.folder import JobFolder
@@ -25,7 +25,7 @@ def admit_files(spec: JobSpec[Any]) -> None:
     Raises:
         MediaError: the input is no media file or cannot be read, or the output cannot or must not be written there.
     """
-    sniff(spec.input.path, images=isinstance(spec, MediaInfo))
+    sniff(spec.input.path, images=isinstance(spec, MediaInfo | SmartProduction))
     if spec.output is not None:
         for output in _outputs(spec, spec.output.path):
             check_output(output, overwrite=spec.overwrite, source=spec.input.path)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+import wave
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import av
 import numpy as np
+from PIL import Image
 from pydantic import JsonValue
 
 from mediabroker.jobs import JobSpec
@@ -24,7 +26,27 @@ from mediabroker.testing.rig import Rig, Started, start, watch
 
 __all__ = ["LocalRig"]
 
-_OUTPUTS = {"super_resolution": "x2.mp4", "transcode": "t.mp4", "snapshot": "s.png", "media_info": "i.json"}
+_OUTPUTS = {
+    "super_resolution": "x2.mp4",
+    "transcode": "t.mp4",
+    "snapshot": "s.png",
+    "media_info": "i.json",
+    "audio_beat_detection": "beats.txt",
+    "cover": "cover-{sequenceId}.jpg",
+    "image_cartoonize": "drawn.png",
+    "image_h2v": "portrait.png",
+    "smart_production": "clip.mp4",
+    "speech_denoise": "clean.m4a",
+    "video_green_screen_matting": "cut.webm",
+}
+_HEARD = frozenset({"audio_beat_detection", "music_segment_detect", "speech_denoise"})
+_WITHOUT_OUTPUT = frozenset({"music_segment_detect"})
+_BOX = {"x": 0.1, "y": 0.1, "width": 0.3, "height": 0.3}
+_MORE: Mapping[str, Mapping[str, Any]] = {
+    "smart_production": {"function": "VideoClip"},
+    "video_delogo": {"boxes": [_BOX]},
+    "video_detext": {"boxes": [_BOX]},
+}
 _WIDTH_PX, _HEIGHT_PX, _FRAMES = 32, 24, 6
 _PAUSE_S = 0.02
 
@@ -39,6 +61,7 @@ class LocalRig(Rig):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._clip = _make_clip(folder / "clip.mp4")
+        self._picture, self._sound = _make_picture(folder / "in.png"), _make_sound(folder / "tone.wav")
         self._gate = folder / "gate"
         self._root = folder / "root"
         self.settings: dict[str, JsonValue] = {
@@ -50,14 +73,20 @@ class LocalRig(Rig):
         self._blocked = False
 
     def spec(self, kind: str) -> JobSpec[Any]:
-        if kind == "transcode":
+        if kind != self.kind:
             self._gate.touch()
-        return self._spec(kind, self._clip)
+        if kind.startswith("image_"):
+            return self._spec(kind, self._picture)
+        return self._spec(kind, self._sound if kind in _HEARD else self._clip)
 
     def _spec(self, kind: str, source: Path) -> JobSpec[Any]:
         self._made += 1
-        output = self._folder / f"{self._made}-{_OUTPUTS[kind]}"
-        return JobSpec.parse({"kind": kind, "input": str(source), "output": str(output)})
+        fields: dict[str, Any] = {"kind": kind, "input": str(source), **_MORE.get(kind, {})}
+        if kind not in _WITHOUT_OUTPUT:
+            fields["output"] = str(self._folder / f"{self._made}-{_OUTPUTS.get(kind, 'made.mp4')}")
+        if kind == "audio_mixing":
+            fields["track"] = str(self._sound)
+        return JobSpec.parse(fields)
 
     def arrange(self, driver: Driver, state: JobState) -> Started:
         if state is JobState.RUNNING:
@@ -122,12 +151,25 @@ def _gated_ffmpeg(script: Path, gate: Path) -> Path:
 
 
 def _make_clip(path: Path) -> Path:
-    """A few frames that get brighter; `yuv420p` in H.264."""
+    """A few frames that get brighter, with green borders; `yuv420p` in H.264."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = _WIDTH_PX, _HEIGHT_PX, "yuv420p"
         for index in range(_FRAMES):
-            picture = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 40 * index, dtype=np.uint8)
+            picture = np.full((_HEIGHT_PX, _WIDTH_PX, 3), (10, 200, 20), dtype=np.uint8)
+            picture[6:-6, 8:-8] = 40 * index
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+def _make_picture(path: Path) -> Path:
+    Image.fromarray(np.arange(48 * 32, dtype=np.uint16).reshape(32, 48).astype(np.uint8)).save(path)
+    return path
+
+
+def _make_sound(path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 11_025, 0, "NONE", ""))
+        file.writeframes((9000 * np.sin(np.arange(11_025) / 5)).astype("<i2").tobytes())
     return path

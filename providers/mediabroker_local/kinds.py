@@ -14,6 +14,7 @@ from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.refs import MediaURI
 from mediabroker.results import Frames, ImagesResult, JobResult, MediaInfoResult, Output, VideoResult
 from mediabroker_local.engine import upscale
+from mediabroker_local.production import KINDS as PRODUCTION_KINDS
 from mediabroker_local.task import Task
 
 __all__ = ["WORK"]
@@ -62,9 +63,16 @@ def _snapshot(task: Task, target: Path | None) -> ImagesResult:
     )
 
 
+def _produce(task: Task, target: Path | None) -> JobResult:
+    from mediabroker_local.effects import produce  # noqa: PLC0415  loads numpy and Pillow as well
+
+    return produce(task, target)
+
+
 WORK: Mapping[str, Callable[[Task, Path | None], JobResult]] = {
     "super_resolution": upscale,
     "transcode": _transcode,
     "snapshot": _snapshot,
     "media_info": _media_info,
+    **dict.fromkeys(PRODUCTION_KINDS, _produce),
 }

@@ -27,6 +27,8 @@ from mediabroker.spi import (
 )
 from mediabroker_local.machine import Machine
 from mediabroker_local.options import LocalOptions
+from mediabroker_local.production import KINDS as PRODUCTION_KINDS
+from mediabroker_local.production import check_production
 from mediabroker_local.settings import build_settings
 from mediabroker_local.verdicts import parse_observation, refusal_error
 
@@ -40,6 +42,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "transcode": ("av", "ffmpeg"),
     "snapshot": ("av", "PIL"),
     "media_info": ("av",),
+    **dict.fromkeys(PRODUCTION_KINDS, ("av", "numpy", "ffmpeg", "PIL")),
 }
 """Import names that a kind cannot do without; all come with the extra `local`."""
 
@@ -77,12 +80,14 @@ class LocalProvider(Provider):
         """See `Provider.check`.
 
         Raises:
-            UnsupportedError: also for `extra` options, as there is no request that they could be merged into.
+            UnsupportedError: also for `extra` options, as there is no request that they could be merged into, and for
+                smart production that no effect here can do.
             MissingDependencyError: names the command that installs what the kind needs.
         """
         super().check(spec, options)
         if options is not None and options.extra:
             raise UnsupportedError(f"options.extra: {self.name} knows nothing beyond its typed options")
+        check_production(self.name, spec)
         if missing := [name for name in _NEEDS[spec.kind] if find_spec(name) is None]:
             raise MissingDependencyError(
                 f"{spec.kind} on this machine needs {', '.join(missing)}: pip install 'mediabroker[local]'"

@@ -13,12 +13,11 @@ import numpy as np
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.arguments import Alter, TranscodeSettings, compile_outputs, input_of
-from mediabroker.media.binary import find_ffmpeg
 from mediabroker.media.effects.looking import View, look, seen_video, shape, upright_size, window_at
 from mediabroker.media.effects.params import BackgroundParams, Box, LogoParams, NoParams, TextParams
 from mediabroker.media.effects.task import EffectResult, EffectTask, read_params
 from mediabroker.media.probe import Source
-from mediabroker.media.process import build_input_options, run_ffmpeg
+from mediabroker.media.process import build_input_options
 from mediabroker.media.publish import publish_file, workplace
 from mediabroker.media.sniff import sniff
 from mediabroker.media.transcode import transcode
@@ -134,7 +133,12 @@ def _keyed_webm(task: EffectTask, source: Source, key: str) -> EffectResult:
     audio = [stream[str(each.index)] for each in source.media.audio[:1]]
     options = {"c:v": "libvpx-vp9", "crf": 24, "b:v": 0, "deadline": "realtime", "cpu-used": 6, "auto-alt-ref": 0}
     sound = {"c:a": "libopus"} if audio else {}
-    return _made(task, ".webm", lambda name: ffmpeg.output(picture, *audio, name, f="webm", **options, **sound))
+    return _made(
+        task,
+        ".webm",
+        source.media.duration_s,
+        lambda name: ffmpeg.output(picture, *audio, name, f="webm", **options, **sound),
+    )
 
 
 def clip(task: EffectTask) -> EffectResult:
@@ -156,7 +160,8 @@ def clip(task: EffectTask) -> EffectResult:
     joined = ffmpeg.concat(*parts, n=len(pieces), v=1, a=len(audio)).node
     streams = [joined[index] for index in range(1 + len(audio))]
     options = {"c:v": "libx264", "crf": 21, "preset": "veryfast", "pix_fmt": "yuv420p", "movflags": "+faststart"}
-    made = _made(task, ".mp4", lambda name: ffmpeg.output(*streams, name, f="mp4", **options))
+    total_s = sum(end - start for start, end in pieces)
+    made = _made(task, ".mp4", total_s, lambda name: ffmpeg.output(*streams, name, f="mp4", **options))
     return EffectResult(made.files, [{"start_s": round(start, 3), "end_s": round(end, 3)} for start, end in pieces])
 
 
@@ -180,6 +185,7 @@ def _altered(task: EffectTask, alter: Alter) -> EffectResult:
         output,
         TranscodeSettings(),
         alter=alter,
+        on_progress=task.on_progress,
         cancel=task.stop,
         ffmpeg=task.ffmpeg,
         limits=task.limits,
@@ -188,12 +194,11 @@ def _altered(task: EffectTask, alter: Alter) -> EffectResult:
     return EffectResult((output,))
 
 
-def _made(task: EffectTask, suffix: str, build: Callable[[str], Any]) -> EffectResult:
+def _made(task: EffectTask, suffix: str, length_s: float | None, build: Callable[[str], Any]) -> EffectResult:
     """One file of ffmpeg's, published whole."""
     output = task.outputs(1, suffix, None)
     with workplace(output) as folder:
         made: Path = folder / f"out{suffix}"
-        arguments = compile_outputs(build(made.name))
-        run_ffmpeg(arguments, binary=find_ffmpeg(task.ffmpeg), cwd=folder, limits=task.limits, cancel=task.stop)
+        task.run(compile_outputs(build(made.name)), folder, length_s)
         publish_file(made, output)
     return EffectResult((output,))

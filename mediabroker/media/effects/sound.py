@@ -10,12 +10,10 @@ import ffmpeg
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.arguments import compile_outputs, input_of
-from mediabroker.media.binary import find_ffmpeg
 from mediabroker.media.effects.listening import listen, noise_floor_db
 from mediabroker.media.effects.params import MixParams, NoParams
 from mediabroker.media.effects.task import EffectResult, EffectTask, read_params
 from mediabroker.media.probe import Source, examine
-from mediabroker.media.process import run_ffmpeg
 from mediabroker.media.publish import publish_file, workplace
 
 __all__ = ["denoise", "mix"]
@@ -83,6 +81,6 @@ def _written(task: EffectTask, source: Source, sound: Any, pictures: Sequence[An
         streams = [*(pictures if kept else ()), sound]
         limit = {"t": length_s} if length_s else {}
         arguments = compile_outputs(ffmpeg.output(*streams, made.name, **codecs, **kept, **limit))
-        run_ffmpeg(arguments, binary=find_ffmpeg(task.ffmpeg), cwd=folder, limits=task.limits, cancel=task.stop)
+        task.run(arguments, folder, length_s)
         publish_file(made, output)
     return EffectResult((output,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
@@ -11,7 +11,10 @@ from typing import Protocol, TypeAlias, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.binary import find_ffmpeg
 from mediabroker.media.limits import MEDIA_LIMITS, PROCESS_LIMITS, MediaLimits, ProcessLimits
+from mediabroker.media.process import run_ffmpeg
+from mediabroker.media.progress import Progress
 from mediabroker.models import Value, readable
 
 __all__ = ["Effect", "EffectResult", "EffectTask", "OutputNamer", "local_file", "read_params"]
@@ -58,11 +61,24 @@ class EffectTask:
     ffmpeg: Path | None = None
     limits: ProcessLimits = PROCESS_LIMITS
     media_limits: MediaLimits = MEDIA_LIMITS
+    on_progress: Callable[[Progress], None] | None = None
 
     def heed(self) -> None:
         """Raise `CANCELLED` when the work is to stop; called wherever it could go on for long."""
         if self.stop is not None and self.stop.is_set():
             raise MediaError(ErrorCode.CANCELLED, "cancelled while the media was looked at")
+
+    def run(self, arguments: Sequence[str], folder: Path, total_s: float | None) -> None:
+        """Run ffmpeg in `folder` as the task says; `total_s` is how long the result will be, in seconds."""
+        run_ffmpeg(
+            arguments,
+            binary=find_ffmpeg(self.ffmpeg),
+            cwd=folder,
+            limits=self.limits,
+            total_s=total_s,
+            on_progress=self.on_progress,
+            cancel=self.stop,
+        )
 
 
 Effect: TypeAlias = Callable[[EffectTask], EffectResult]

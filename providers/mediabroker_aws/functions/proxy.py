@@ -30,7 +30,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One HTTP request. Header names are lower-case; `parameters` are those of the path, `query` those after `?`."""
+    """One HTTP request. Header names are lower-case; `parameters` are those of the path, `query` those after `?`.
+
+    `caller` is who the gateway has found it to be from: the id of an API key, a role or user, or `anonymous`. `base` is
+    what a client puts before `path`: the stage, if it is part of the address. `account` is the gateway's.
+    """
 
     method: str
     path: str
@@ -39,6 +43,9 @@ class ApiRequest:
     query: Mapping[str, str]
     body: bytes
     request_id: str
+    caller: str = "anonymous"
+    base: str = ""
+    account: str | None = None
 
     def fields(self) -> dict[str, JsonValue]:
         """The body's JSON object.
@@ -79,7 +86,21 @@ def parse_event(event: Mapping[str, Any]) -> ApiRequest:
         query=event.get("queryStringParameters") or {},
         body=content,
         request_id=event["requestContext"].get("requestId", ""),
+        caller=_caller(event["requestContext"].get("identity") or {}),
+        base=_base(str(event["requestContext"].get("path") or ""), event["path"]),
+        account=event["requestContext"].get("accountId"),
     )
+
+
+def _caller(identity: Mapping[str, Any]) -> str:
+    """Who it is, whichever of its sessions this is."""
+    arn = str(identity.get("userArn") or "")
+    role = arn.rpartition("/")[0] if ":assumed-role/" in arn else arn
+    return str(identity.get("apiKeyId") or role or "anonymous")
+
+
+def _base(whole: str, path: str) -> str:
+    return whole.rstrip("/").removesuffix(path.rstrip("/"))
 
 
 def respond(status: int, content: JsonValue, **headers: str) -> dict[str, JsonValue]:

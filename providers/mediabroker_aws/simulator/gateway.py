@@ -38,7 +38,8 @@ class Route:
         if self.method not in (method, "ANY"):
             return None
         form = _PARAMETER.sub(
-            lambda at: f"(?P<{at[1]}>{'.+' if at[2] else '[^/]+'})", re.escape(f"/{self.stage}{self.resource}")
+            lambda at: f"(?P<{at[1]}>{'.+' if at[2] else '[^/]+'})",
+            re.escape(f"/{self.stage}{self.resource}".rstrip("/")),
         )
         found = re.fullmatch(form, path)
         return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}

@@ -10,13 +10,13 @@ from typing import Any
 from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 
-from mediabroker_alibaba.simulator.mps import MpsService, ScriptedExecutor
-from mediabroker_alibaba.simulator.seams import InMemoryQueues
+from mediabroker_alibaba.simulator.mps import Executor, MpsService, ScriptedExecutor
+from mediabroker_alibaba.simulator.seams import InMemoryQueues, Objects
 from mediabroker_alibaba.simulator.server import LoopbackServer
 from mediabroker_alibaba.simulator.tenants import Account, KeyPair
 from mediabroker_alibaba.simulator.world import World
 
-REGION = "cn-shanghai"
+REGION, ACCOUNT = "cn-shanghai", "1234567890123456"
 CLIP = f"oss://media.oss-{REGION}.aliyuncs.com/in/a.mp4"
 INPUT = json.dumps({"Bucket": "media", "Location": f"oss-{REGION}", "Object": "in%2Fa.mp4"})
 
@@ -53,13 +53,14 @@ class Place:
     """A simulated MPS with an account, a queue and a client."""
 
     world: World = field(default_factory=World)
-    executor: ScriptedExecutor = field(default_factory=ScriptedExecutor)
+    executor: Executor = field(default_factory=ScriptedExecutor)
+    objects: Objects | None = None
     queues: InMemoryQueues = field(default_factory=InMemoryQueues)
 
     def __post_init__(self) -> None:
-        self.service = MpsService(self.world, self.executor, self.queues)
+        self.service = MpsService(self.world, self.executor, self.queues, self.objects)
         self.server = LoopbackServer(self.service.answer(REGION), clock=self.world.clock)
-        self.account = self.world.tenants.add_account("1234567890123456")
+        self.account = self.world.tenants.add_account(ACCOUNT)
         self.client = self.client_of(self.account)
         self.queues.create(self.account.id, REGION, "done")
 

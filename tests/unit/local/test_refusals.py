@@ -144,7 +144,7 @@ def test_cancel_of_an_unknown_job_is_refused(shop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("spec", "options", "word"),
     [
-        (SmartProduction(input="a.mp4", output="b.gif", function="Cover"), None, "smart_production"),
+        (SmartProduction(input="a.mp4", output="b.txt", function="ASR"), None, "ASR"),
         (MediaInfo(input="s3://bucket/a.mp4"), None, "s3://"),
         (Snapshot(input="a.mp4", output="oss://bucket/a.png"), None, "oss://"),
         (MediaInfo(input="a.mp4"), LocalOptions(extra={"fast": True}), "extra"),

@@ -15,6 +15,7 @@ from mediabroker_alibaba.simulator.mps.jobs import Place
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid, missing
 
 __all__ = [
+    "OSS_URL",
     "Call",
     "check_id",
     "check_user_data",
@@ -28,7 +29,8 @@ __all__ = [
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_OSS_URL = re.compile(r"oss://(?P<bucket>[^./]+)\.oss-(?P<region>[a-z0-9-]+)\.aliyuncs\.com/(?P<key>.+)", re.DOTALL)
+OSS_URL = re.compile(r"oss://(?P<bucket>[^./]+)\.oss-(?P<region>[a-z0-9-]+)\.aliyuncs\.com/(?P<key>.+)", re.DOTALL)
+"""Source: SubmitIProductionJob, `Input`."""
 _KEY_LIMIT_BYTES = 1023
 _USER_DATA_LIMIT_BYTES = 1024
 _LIST_LIMIT = 10
@@ -107,7 +109,7 @@ def check_user_data(name: str, text: str | None) -> str | None:
 
 def oss_url(call: Call, name: str, text: str) -> Place:
     """`oss://bucket.oss-region.aliyuncs.com/key`, in the endpoint's region. The key is plain, not encoded."""
-    matched = _OSS_URL.fullmatch(text)
+    matched = OSS_URL.fullmatch(text)
     if matched is None:
         raise invalid(name)
     return _checked(call, name, Place(matched["bucket"], matched["region"].removesuffix("-internal"), matched["key"]))

@@ -12,10 +12,11 @@ from mediabroker_alibaba.simulator.mps import looks, pipelines, production, tran
 from mediabroker_alibaba.simulator.mps.answers import Json, build_answer, build_refusal
 from mediabroker_alibaba.simulator.mps.checks import Call
 from mediabroker_alibaba.simulator.mps.engine import Engine
-from mediabroker_alibaba.simulator.mps.jobs import Executor
+from mediabroker_alibaba.simulator.mps.jobs import Executor, Template
 from mediabroker_alibaba.simulator.mps.limits import RateLimits, throttling
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid, missing
 from mediabroker_alibaba.simulator.mps.rpc import build_string_to_sign, mismatch, read_params, verify
+from mediabroker_alibaba.simulator.mps.settings import check_settings
 from mediabroker_alibaba.simulator.mps.state import Shelf, State
 from mediabroker_alibaba.simulator.seams import Objects, Queues
 from mediabroker_alibaba.simulator.server import Answer, Request, Response
@@ -64,6 +65,18 @@ class MpsService:
     def answer(self, region: str) -> Answer:
         """The endpoint of a region."""
         return functools.partial(self._answer, region)
+
+    def add_template(self, account: str, region: str, settings: Template) -> str:
+        """A transcode template of the account's own; its id. AddTemplate itself is not simulated.
+
+        Raises:
+            RpcError: the settings are wrong, or not simulated.
+        """
+        check_settings(settings)
+        template_id = uuid.uuid4().hex
+        with self.state.lock:
+            self.state.shelf(account, region, self._world.clock.now()).templates[template_id] = settings
+        return template_id
 
     def _answer(self, region: str, request: Request) -> Response | None:
         request_id = str(uuid.uuid4()).upper()

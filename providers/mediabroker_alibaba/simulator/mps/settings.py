@@ -13,7 +13,7 @@ from mediabroker_alibaba.simulator.mps.jobs import Template
 from mediabroker_alibaba.simulator.mps.presets import PRESETS, is_known_but_not_done
 from mediabroker_alibaba.simulator.mps.refusals import invalid
 
-__all__ = ["NOT_DONE", "check_settings", "read_settings"]
+__all__ = ["NOT_DONE", "check_settings", "nested", "read_settings"]
 
 _PARTS = ("Container", "Video", "Audio", "TransConfig", "MuxConfig", "Clip")
 _NOT_DONE = (
@@ -32,6 +32,22 @@ _NOT_DONE = (
 NOT_DONE = "TemplateNotSupported"
 """Set as a part of the settings where the template is the vendor's and cannot be done here: the job fails."""
 
+_DONE: Mapping[str, frozenset[str]] = {
+    "Container": frozenset({"Format"}),
+    "Video": frozenset({"Bitrate", "Bufsize", "Codec", "Crf", "Fps", "Gop", "Height", "Maxrate", "PixFmt"})
+    | {"Preset", "Profile", "Remove", "Rotate", "Width"},
+    "Audio": frozenset({"Bitrate", "Channels", "Codec", "Profile", "Remove", "Samplerate"}),
+    "TransConfig": frozenset({"AdjDarMethod", "IsCheckReso", "TransMode"}),
+    "MuxConfig": frozenset({"Segment"}),
+    "Clip": frozenset({"TimeSpan"}),
+}
+"""What is done of each part; the rest is refused unless it says "false", which changes nothing."""
+_ONLY: Mapping[tuple[str, str], frozenset[str]] = {
+    ("Audio", "Profile"): frozenset({"aac_low"}),
+    ("TransConfig", "AdjDarMethod"): frozenset({"none", "rescale"}),
+    ("TransConfig", "TransMode"): frozenset({"onepass"}),
+    ("Video", "Rotate"): frozenset({"0", "90", "180", "270"}),
+}
 _FORMATS = frozenset({"mp4", "flv", "m3u8", "ts", "mp3", "ogg", "flac", "m4a", "gif", "webp"})
 _VIDEO_CODECS = frozenset({"H.264", "H.265", "GIF", "WEBP", "copy"})
 _AUDIO_CODECS = frozenset({"AAC", "MP3", "VORBIS", "FLAC", "copy"})
@@ -97,8 +113,22 @@ def check_settings(settings: Template) -> None:
     picture = {"gif": "GIF", "webp": "WEBP"}.get(form)
     if (picture and video.get("Codec") != picture) or (form == "flv" and video.get("Codec") == "H.265"):
         raise invalid("Video.Codec", "NotSupported")
-    if video.get("Rotate", "0") not in ("0", "90", "180", "270"):
-        raise invalid("Rotate", "NotSupported")
+    for part, values in settings.items():
+        for name, value in values.items():
+            only = _ONLY.get((part, name))
+            if (name not in _DONE[part] and value != "false") or (only is not None and value not in only):
+                raise invalid(f"{part}.{name}", "NotSupported")
+    if set(nested(settings.get("Clip", {}).get("TimeSpan"))) - {"Seek", "Duration"}:
+        raise invalid("Clip.TimeSpan", "NotSupported")
+
+
+def nested(text: str | None) -> Mapping[str, Json]:
+    """What a value that is JSON text holds; nothing where it is none."""
+    try:
+        content = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _check_range(name: str, value: str | None, least: float, most: float) -> None:

@@ -1,0 +1,84 @@
+"""One worker's claim on the work of one source: taken, kept alive, and given up, by conditional writes alone.
+
+Lambda runs an asynchronous invocation at least once. A second one finds the claim and leaves; when the first has died,
+its claim is not kept alive any more, and the retry of a minute later takes it over.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mediabroker.errors import ProviderError
+from mediabroker_aws.transcoder_status import Seen, Status, StatusBoard
+
+__all__ = ["Claim"]
+
+_log = logging.getLogger(__name__)
+
+LEASE_S = 45.0
+"""A claim that was not renewed for so long is dead; Lambda's first retry comes after a minute."""
+_RENEW_S = 15.0
+
+
+class Claim:
+    """Held by one invocation. `lost` is set when somebody else has changed the status: a cancel, or another worker."""
+
+    def __init__(self, board: StatusBoard, home: str, seen: Seen) -> None:
+        self.home, self.lost = home, threading.Event()
+        self.progress: float | None = None
+        self._board, self._status, self._etag = board, seen.status, seen.etag
+        self._lock = threading.Lock()
+
+    @classmethod
+    def take(cls, board: StatusBoard, home: str, owner: str) -> Claim | None:
+        """The claim; None when the work has ended, was never asked for, or is in other hands."""
+        seen = board.read(home)
+        if seen is None or seen.status.has_ended:
+            return None
+        if seen.status.state != "queued" and seen.age_s <= LEASE_S:
+            return None
+        claim = cls(board, home, seen)
+        state = "publishing" if seen.status.state == "publishing" else "running"
+        # Both deliveries of one invocation bear its id; the status must tell them apart.
+        mark = f"{owner}/{secrets.token_hex(4)}"
+        taken = claim.move(state=state, owner=mark, attempts=seen.status.attempts + 1)
+        return claim if taken else None
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def move(self, **changes: Any) -> bool:
+        """Write a change; False, and `lost`, when the claim is somebody else's by now."""
+        with self._lock:
+            status = self._status.model_copy(update=changes)
+            etag = self._board.write(self.home, status, replaces=self._etag)
+            if etag is None:
+                self.lost.set()
+                return False
+            self._status, self._etag = status, etag
+            return True
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the claim alive, and tell `progress`, while the body runs."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew(self, over: threading.Event) -> None:
+        while not over.wait(_RENEW_S) and not self.lost.is_set():
+            try:
+                self.move(progress=self.progress)
+            except ProviderError as error:
+                _log.warning("a claim could not be renewed: %s", error, extra={"home": self.home})

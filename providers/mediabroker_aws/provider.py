@@ -1,0 +1,99 @@
+"""The provider `aws-batch`: one kind of job, and the ways to it. Which one is a matter of settings.
+
+With `queues` and a `job_definition` it speaks to Batch and S3 itself; with a `service_url` it speaks HTTP to the
+super-resolution service, which does that for callers who hold only an API key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import JsonValue
+
+from mediabroker.errors import ConfigurationError, JobError, ProviderError
+from mediabroker.jobs import JobSpec
+from mediabroker.spi import (
+    Call,
+    CancelOutcome,
+    Capabilities,
+    Flow,
+    Member,
+    MemberStatus,
+    Observation,
+    Origin,
+    Provider,
+    ProviderOptions,
+    Reply,
+    SubmitContext,
+    Submitted,
+    Transport,
+)
+from mediabroker_aws.batch import BatchChain
+from mediabroker_aws.service import BatchService
+from mediabroker_aws.service_original import OriginalService
+
+__all__ = ["BatchProvider"]
+
+_Maker = Callable[[str, Mapping[str, Any]], Provider]
+_DIALECTS: Mapping[str, _Maker] = {
+    "current": BatchService,
+    "original": OriginalService,
+}
+
+
+class BatchProvider(Provider):
+    """Super-resolution on AWS Batch. See `BatchSettings` for the direct way, `ServiceSettings` for that over HTTP."""
+
+    type: ClassVar[str] = "aws-batch"
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self._way = _way_in(name, settings)
+        super().__init__(name, self._way.settings)
+        self.account, self.region = self._way.account, self._way.region
+
+    def capabilities(self) -> Capabilities:
+        return self._way.capabilities()
+
+    def connect(self, service: str) -> Transport:
+        return self._way.connect(service)
+
+    def check(self, spec: JobSpec[Any], options: ProviderOptions | None) -> None:
+        self._way.check(spec, options)
+
+    def submit(self, spec: JobSpec[Any], options: ProviderOptions | None, ctx: SubmitContext) -> Flow[Submitted]:
+        return self._way.submit(spec, options, ctx)
+
+    def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
+        return self._way.query(members)
+
+    def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
+        return self._way.cancel(members)
+
+    def forget(self, members: Sequence[Member]) -> Flow[None]:
+        return self._way.forget(members)
+
+    def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
+        return self._way.find(ctx, call)
+
+    def fold(self, members: Sequence[MemberStatus]) -> Observation:
+        return self._way.fold(members)
+
+    def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
+        return self._way.parse(message)
+
+    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
+        return self._way.recover(origin, seen)
+
+    def classify(self, failure: ProviderError) -> JobError:
+        return self._way.classify(failure)
+
+
+def _way_in(name: str, settings: Mapping[str, Any]) -> Provider:
+    if "service_url" not in settings:
+        return BatchChain(name, settings)
+    dialect = settings.get("service_dialect", "current")
+    if dialect not in _DIALECTS:
+        known = " or ".join(_DIALECTS)
+        raise ConfigurationError(f"providers.{name}: service_dialect: {dialect!r} is not known; use {known}")
+    return _DIALECTS[dialect](name, settings)

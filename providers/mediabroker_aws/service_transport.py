@@ -1,0 +1,159 @@
+"""The only I/O of the ways over HTTP: requests to the super-resolution service, with an API key or signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import httpx
+
+from mediabroker.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ProviderError,
+    SubmissionUnknownError,
+    ThrottledError,
+    UnavailableError,
+)
+from mediabroker.spi import Call, Reply
+from mediabroker_aws.service_wire import INTERNAL
+from mediabroker_aws.settings import ServiceSettings
+
+__all__ = ["ServiceTransport"]
+
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_SERVICE = "execute-api"
+
+
+class ServiceTransport:
+    """Performs requests of the service. Thread-safe.
+
+    An operation is the HTTP method; its parameters are `path`, `query`, `body` and `idempotency_key`. An answer that is
+    no JSON object reads as `{"text": ...}`.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
+            auth=_KeyAuth(settings) if settings.api_key is not None else _SignedAuth(settings),
+            headers={"User-Agent": "mediabroker"},
+        )
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`."""
+        params: Mapping[str, Any] = call.params
+        key = params.get("idempotency_key")
+        try:
+            answer = self._client.request(
+                call.operation,
+                self._settings.service_url.rstrip("/") + params["path"],
+                params=params.get("query"),
+                json=params.get("body"),
+                headers={"Idempotency-Key": key} if key else None,
+            )
+        except _NOTHING_SENT as error:
+            raise UnavailableError(f"{_named(call)}: {error}", **_about(call)) from error
+        except httpx.TransportError as error:
+            raise _unclear(call, f"{type(error).__name__}: {error}") from error
+        if answer.is_success:
+            return _content(call, answer)
+        raise _refusal(call, answer)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _KeyAuth(httpx.Auth):
+    """The API key, added as late as possible: no request that is shown or logged before holds it."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        assert self._settings.api_key is not None
+        request.headers["x-api-key"] = self._settings.api_key.get_secret_value()
+        yield request
+
+
+class _SignedAuth(httpx.Auth):
+    """Signature version 4 with the credentials that every AWS tool would use.
+
+    Source: Amazon API Gateway Developer Guide, "Control access to a REST API with IAM permissions".
+    """
+
+    requires_request_body = True
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        import boto3  # noqa: PLC0415  a caller with a key needs no SDK
+        from botocore.auth import SigV4Auth  # noqa: PLC0415
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+        session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+        credentials = session.get_credentials()
+        if credentials is None or not session.region_name:
+            raise ConfigurationError("the service is called without api_key: set it, or a region and AWS credentials")
+        kept = {name: request.headers[name] for name in ("content-type", "idempotency-key") if name in request.headers}
+        signed = AWSRequest(method=request.method, url=str(request.url), data=request.content, headers=kept)
+        SigV4Auth(credentials.get_frozen_credentials(), _SERVICE, session.region_name).add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+        yield request
+
+
+def _content(call: Call[Any], answer: httpx.Response) -> Reply:
+    try:
+        content = json.loads(answer.content)
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    if call.effect != "create":
+        raise _unclear(call, "the answer is no JSON object")
+    return {"text": answer.text}
+
+
+def _refusal(call: Call[Any], answer: httpx.Response) -> ProviderError:
+    said = _said(answer)
+    message = f"{_named(call)}: {said.get('message') or answer.reason_phrase} ({answer.status_code})"
+    about = {**_about(call), "provider_code": said.get("code"), "request_id": answer.headers.get("x-amzn-requestid")}
+    wait_s = answer.headers.get("retry-after", "")
+    retry_after_s = float(wait_s) if wait_s.isdigit() else None
+    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return ThrottledError(message, retry_after_s=retry_after_s, **about)
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) and "code" not in said:
+        return AuthenticationError(message, **about)  # the gateway's word; the service itself names a code
+    is_definite = answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR or (
+        answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR and said.get("code", INTERNAL) != INTERNAL
+    )
+    if is_definite:
+        return ProviderError(message, **about)
+    kind = SubmissionUnknownError if call.effect == "create" else UnavailableError
+    return kind(message, retry_after_s=retry_after_s, **about)
+
+
+def _said(answer: httpx.Response) -> dict[str, str]:
+    """Code and message of a refusal: the service's `{"error": {...}}`, or the gateway's `{"message": ...}`."""
+    try:
+        content = json.loads(answer.content)
+    except ValueError:
+        return {"message": answer.text[:200]}
+    error = content.get("error", content) if isinstance(content, dict) else {}
+    fields = error if isinstance(error, dict) else {}
+    return {name: str(fields[name]) for name in ("code", "message") if fields.get(name)}
+
+
+def _unclear(call: Call[Any], problem: str) -> ProviderError:
+    kind = SubmissionUnknownError if call.effect == "create" else UnavailableError
+    return kind(f"{_named(call)}: {problem}", **_about(call))
+
+
+def _about(call: Call[Any]) -> dict[str, Any]:
+    return {"provider": "service", "operation": _named(call)}
+
+
+def _named(call: Call[Any]) -> str:
+    return f"{call.operation} {call.params['path'] or '/'}"

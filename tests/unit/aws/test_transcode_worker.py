@@ -1,0 +1,215 @@
+"""The function that transcodes: once however often it is invoked, over in time, and nothing half-done left behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediabroker_aws.functions import transcode_claim
+from mediabroker_aws.functions.transcode_settings import TranscoderSettings
+from mediabroker_aws.functions.transcode_worker import Worker
+from mediabroker_aws.simulator import Function
+from tests.clips import make_clip
+from tests.unit.aws.conftest import Aws
+from tests.unit.aws.transcoding import TIME, Service, clip, serving
+
+FOLDER = f"out/a_{TIME}/"
+OUTPUT = f"{FOLDER}a.mp4"
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch, endpoint: str, aws: Aws, name: str) -> Iterator[Service]:
+    with serving(monkeypatch, endpoint, aws, name) as service:
+        yield service
+
+
+def longer(folder: Path) -> Path:
+    """A clip that keeps ffmpeg busy for a while."""
+    return make_clip(folder / "long.mp4", width=320, height=240, frames=200, codec_options={"preset": "ultrafast"})
+
+
+def rewrite(service: Service, **changes: Any) -> None:
+    """Change the status as another worker, or a cancel, would."""
+    service.put(f"{FOLDER}status.json", json.dumps({**service.status(FOLDER), **changes}).encode())
+
+
+def queue(service: Service, source: Path) -> None:
+    """A request that was accepted and whose worker has not begun."""
+    service.put("in/a.mp4", source)
+    service.simulator.faults.add("Event", "delayed", when=lambda params: params["function"] == "worker")
+    service.ask(src="in/a.mp4")
+    assert service.status(FOLDER)["state"] == "queued"
+
+
+def release(service: Service) -> None:
+    service.simulator.release()
+    assert service.simulator.wait_idle(120)
+
+
+def test_an_invocation_that_comes_twice_does_the_work_once(service: Service, tmp_path: Path) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    service.simulator.faults.add("Event", "duplicated")
+    service.ask(src="in/a.mp4")
+    assert service.works() == 2
+    assert service.status(FOLDER)["attempts"] == 1
+    assert [each["state"] for each in service.completions()] == ["succeeded"]
+
+
+def test_a_worker_that_never_came_is_started_by_asking_again(service: Service, tmp_path: Path) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    service.simulator.faults.add("Event", "dropped")
+    service.ask(src="in/a.mp4")
+    assert service.keys(OUTPUT) == []
+    service.ask(src="in/a.mp4")
+    assert service.keys(OUTPUT) == [OUTPUT]
+
+
+def test_a_worker_that_cannot_be_started_fails_its_file_and_says_that_it_may_be_tried_again(
+    service: Service, tmp_path: Path
+) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    service.simulator.faults.add("Invoke", "throttled", times=3)
+    (entry,) = service.ask(src="in/a.mp4")
+    assert entry["status"] == "error"
+    error = service.status(FOLDER)["error"]
+    assert (error["code"], error["retryable"]) == ("RATE_LIMITED", True)
+    service.ask(src="in/a.mp4")
+    assert service.status(FOLDER)["state"] == "succeeded"
+
+
+def test_a_cancelled_work_is_not_begun(service: Service, tmp_path: Path) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state="cancelled")
+    release(service)
+    assert service.keys("out/") == [f"{FOLDER}status.json"]
+    assert service.status(FOLDER)["state"] == "cancelled"
+
+
+def test_a_cancel_ends_a_running_work_and_leaves_nothing(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcode_claim, "_RENEW_S", 0.05)
+    queue(service, longer(tmp_path))
+    service.simulator.release()
+    ended = threading.Event()
+    threading.Thread(target=lambda: (service.simulator.wait_idle(120), ended.set()), daemon=True).start()
+    while service.status(FOLDER)["state"] != "running" and not ended.is_set():
+        time.sleep(0.01)
+    _cancel_as_the_provider_does(service)
+    assert ended.wait(120)
+    assert service.status(FOLDER)["state"] == "cancelled"
+    assert service.keys(FOLDER) == [f"{FOLDER}status.json"]
+    assert [each["state"] for each in service.completions()] == ["cancelled"]
+
+
+def _cancel_as_the_provider_does(service: Service) -> None:
+    for _ in range(1000):  # its progress is written meanwhile, and the condition then fails
+        read = service.s3.get_object(Bucket=service.bucket, Key=f"{FOLDER}status.json")
+        body = json.dumps({**json.loads(read["Body"].read()), "state": "cancelled"}).encode()
+        try:
+            service.s3.put_object(Bucket=service.bucket, Key=f"{FOLDER}status.json", Body=body, IfMatch=read["ETag"])
+        except service.s3.exceptions.ClientError:
+            continue
+        return
+    raise AssertionError("the status changed a thousand times")
+
+
+def test_the_work_of_a_dead_worker_is_taken_over_and_its_remains_removed(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state="running", owner="the dead", attempts=1)
+    service.put(f"{FOLDER}video-0000/half.ts", b"half")
+    monkeypatch.setattr(transcode_claim, "LEASE_S", -1.0)
+    release(service)
+    assert service.status(FOLDER)["attempts"] == 2
+    assert service.keys(FOLDER) == [OUTPUT, f"{FOLDER}status.json"]
+
+
+def test_the_work_of_a_living_worker_is_left_alone(service: Service, tmp_path: Path) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state="running", owner="the living", attempts=1)
+    release(service)
+    assert service.status(FOLDER)["owner"] == "the living"
+    assert service.keys(OUTPUT) == []
+
+
+def test_a_worker_that_died_after_publishing_is_only_completed(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state="publishing", owner="the dead", attempts=1)
+    service.put(OUTPUT, b"whole")
+    monkeypatch.setattr(transcode_claim, "LEASE_S", -1.0)
+    release(service)
+    assert service.status(FOLDER)["state"] == "succeeded"
+    assert service.get(OUTPUT) == b"whole"
+    assert [each["state"] for each in service.completions()] == ["succeeded"]
+
+
+def test_an_output_that_somebody_else_put_there_stays_and_fails_the_work(service: Service, tmp_path: Path) -> None:
+    queue(service, clip(tmp_path))
+    service.put(OUTPUT, b"somebody's")
+    release(service)
+    assert service.status(FOLDER)["error"]["code"] == "OUTPUT_EXISTS"
+    assert service.get(OUTPUT) == b"somebody's"
+
+
+def test_a_source_that_is_gone_fails_the_work(service: Service, tmp_path: Path) -> None:
+    queue(service, clip(tmp_path))
+    service.s3.delete_object(Bucket=service.bucket, Key="in/a.mp4")
+    release(service)
+    assert service.status(FOLDER)["error"]["code"] == "INPUT_NOT_FOUND"
+    assert [each["state"] for each in service.completions()] == ["failed"]
+
+
+def test_ffmpeg_ends_before_lambda_would_end_the_function(service: Service, tmp_path: Path) -> None:
+    queue(service, longer(tmp_path))
+    settings = TranscoderSettings(buckets=service.bucket, worker_timeout_s=10.0, pixels_per_s=1e12)  # 1 s is kept back
+    service.simulator.add(Function("hurried", Worker(settings), timeout_s=1.3))
+    work = {"home": f"s3://{service.bucket}/{FOLDER}", "type": "mp4", "v_height": 480, "v_bitrate": 800_000}
+    hurried = service.simulator.find("hurried")
+    outcome = service.simulator.start(hurried, json.dumps({"work": work}).encode()).result(120)
+    assert (outcome.function_error, json.loads(outcome.payload)["state"]) == (None, "failed")
+    error = service.status(FOLDER)["error"]
+    assert (error["code"], error["message"][:19]) == ("OUT_OF_RESOURCES", "too long for Lambda")
+    assert service.keys(FOLDER) == [f"{FOLDER}status.json"]
+
+
+def test_trouble_that_passes_is_tried_again_by_lambda_and_trouble_that_stays_fails_the_work(
+    service: Service, tmp_path: Path
+) -> None:
+    queue(service, clip(tmp_path))
+    gone = "http://127.0.0.1:9"  # nobody listens there
+    service.simulator.add(Function("worker", _Unreachable(service.simulator.find("worker").handler, gone)))
+    service.simulator._delayed = [
+        (service.simulator.find("worker"), payload, request) for _, payload, request in service.simulator._delayed
+    ]
+    release(service)
+    assert service.status(FOLDER)["attempts"] == 2
+    assert service.status(FOLDER)["state"] == "succeeded"
+
+
+class _Unreachable:
+    """A worker whose downloads do not get through the first time it runs."""
+
+    def __init__(self, worker: Any, url: str) -> None:
+        self._worker, self._url, self._runs = worker, url, 0
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        self._runs += 1
+        if self._runs > 1:
+            return self._worker(event, context)
+        from mediabroker_aws.s3 import S3Store
+
+        store, self._worker._store = self._worker._store, S3Store({"endpoint_url": self._url, "path_style": True})
+        try:
+            return self._worker(event, context)
+        finally:
+            self._worker._store = store
