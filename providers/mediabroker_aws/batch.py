@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from mediabroker.errors import ErrorCode, JobError, MissingDependencyError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
 from mediabroker.refs import MediaURI
+from mediabroker.results import VideoResult
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -32,6 +33,7 @@ from mediabroker.spi import (
 from mediabroker.states import JobState
 from mediabroker_aws import batch_requests as requests
 from mediabroker_aws.batch_events import parse_event
+from mediabroker_aws.batch_records import read_failure, read_result
 from mediabroker_aws.batch_states import explain, fold_progress, observe, refusal_error, unfinished
 from mediabroker_aws.batch_transports import BatchTransport, ObjectTransport
 from mediabroker_aws.options import BatchOptions
@@ -148,7 +150,11 @@ class BatchChain(Provider):
                 seen.append(Observation(native_id=member.native_id, not_found=True))
                 continue
             cause = yield from _cause(detail)
-            seen.append(observe(detail, member.output, cause=cause))
+            observed = observe(detail, member.output, cause=cause)
+            if isinstance(observed.result, VideoResult):
+                made = yield from read_result(detail, observed.result.outputs[0].uri)
+                observed = observed.model_copy(update={"result": made or observed.result})
+            seen.append(observed)
         return seen
 
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
@@ -222,17 +228,19 @@ def _describe(members: Sequence[Member]) -> Flow[dict[str, dict[str, Any]]]:
 
 
 def _cause(detail: Mapping[str, Any]) -> Flow[JobError | None]:
-    """Why an array failed: what one of its children says; None: its own word must do, or it did not fail."""
-    if detail["status"] != "FAILED" or not detail.get("arrayProperties", {}).get("size"):
+    """Why a job failed: what its worker says, of an array one of its children; None: Batch's own word must do, or it
+    did not fail."""
+    if detail["status"] != "FAILED" or explain(detail).code is ErrorCode.CANCELLED:
         return None
-    if explain(detail).code is ErrorCode.CANCELLED:
-        return None
+    if not detail.get("arrayProperties", {}).get("size"):
+        return (yield from read_failure(detail))
     reply: Any = yield from ask(requests.build_list_failed(detail["jobId"]))
     failed = [each["jobId"] for each in reply["jobSummaryList"]]
     details = (yield from ask(requests.build_describe(failed))) if failed else []
     if not details:
         return None
-    error = explain(details[0])
+    said = yield from read_failure(details[0])
+    error = said or explain(details[0])
     index = str(details[0]["jobId"]).partition(":")[2]
     return error.model_copy(update={"message": f"slice {index}: {error.message}"})
 

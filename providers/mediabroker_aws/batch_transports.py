@@ -1,4 +1,4 @@
-"""The only I/O of the provider `aws-batch`: Batch's operations, and the three things it does with S3 objects."""
+"""The only I/O of the provider `aws-batch`: Batch's operations, and the four things it does with S3 objects."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ __all__ = ["BatchTransport", "ObjectTransport"]
 
 _ANSWERS = {"DescribeJobs": "jobs", "ListJobs": "jobSummaryList"}
 """What an answer must hold. botocore reads a broken 200 as an empty answer, which would mean that no job is known."""
+
+_TEXT_LIMIT_BYTES = 1 << 20
 
 
 class BatchTransport:
@@ -42,13 +44,14 @@ class BatchTransport:
 
 
 class ObjectTransport:
-    """Performs `ReadMetadata`, `HeadObject` and `PutObject` on objects named by URI. Thread-safe."""
+    """Performs `ReadMetadata`, `HeadObject`, `GetObject` and `PutObject` on objects named by URI. Thread-safe."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._store = S3Store(settings.model_dump())
         self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "ReadMetadata": self._read_metadata,
             "HeadObject": self._head,
+            "GetObject": self._get,
             "PutObject": self._put,
         }
 
@@ -72,6 +75,20 @@ class ObjectTransport:
     def _head(self, params: Mapping[str, Any]) -> Reply:
         stat = self._store.stat(MediaURI(params["uri"]))
         return {"version": stat.version if stat else None}
+
+    def _get(self, params: Mapping[str, Any]) -> Reply:
+        """A small text; None where there is no object."""
+        uri, body = MediaURI(params["uri"]), bytearray()
+        try:
+            for chunk in self._store.read(uri):
+                body += chunk
+                if len(body) > _TEXT_LIMIT_BYTES:
+                    return {"body": None}
+        except MediaError as error:
+            if error.error.code is not ErrorCode.INPUT_NOT_FOUND:
+                raise
+            return {"body": None}
+        return {"body": body.decode(errors="replace")}
 
     def _put(self, params: Mapping[str, Any]) -> Reply:
         """Write an object that nobody else writes: its name holds the attempt's token, so what is there is ours."""

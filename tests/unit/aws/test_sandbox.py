@@ -40,4 +40,5 @@ def test_events_of_a_job_reach_the_queue_and_its_consumer(sandboxes: Sandboxes, 
                     break
     assert {event.ref.job_id for event in heard} == {job.id}
     assert isinstance(heard[0], JobQueued)
-    assert isinstance(heard[-1], (JobSucceeded, JobFailed))
+    assert isinstance(heard[-1], JobSucceeded)
+    assert heard[-1].result.frame_count == 24
