@@ -70,8 +70,14 @@ class BatchProvider(Provider):
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         return self._way.cancel(members)
 
+    def finish(self, members: Sequence[MemberStatus]) -> Flow[None]:
+        return self._way.finish(members)
+
     def forget(self, members: Sequence[Member]) -> Flow[None]:
         return self._way.forget(members)
+
+    def settle_time_s(self, call: Call[Any]) -> float | None:
+        return self._way.settle_time_s(call)
 
     def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
         return self._way.find(ctx, call)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
+from mediabroker.clock import Clock
 from mediabroker.jobs import JobSpec, SuperResolution
 from mediabroker.refs import token_for
 from mediabroker.states import JobState
@@ -34,7 +35,7 @@ API_KEY = "key-of-the-rig"
 
 
 class ServiceRig(Rig):
-    """An account of its own with a deployed service. `account` is what lies behind it."""
+    """An account of its own with a deployed service. `account` is what lies behind it, `changed` its settings."""
 
     type: ClassVar[str] = "aws-batch"
     kind: ClassVar[str] = "super_resolution"
@@ -42,7 +43,7 @@ class ServiceRig(Rig):
     idempotent_creates: ClassVar[bool] = True
     has_callbacks: ClassVar[bool] = True
 
-    def __init__(self, folder: Path, **changed: Any) -> None:
+    def __init__(self, folder: Path, *, clock: Clock | None = None, **changed: Any) -> None:
         self.account = BatchRig(folder)
         self.account.publish_outputs()
         moto = str(self.account.settings["s3_endpoint_url"])
@@ -52,7 +53,9 @@ class ServiceRig(Rig):
         os.environ.update(environment)
         chosen = {"queue_spot": "spot", "job_definition": "upscale", "input_prefix": "in", "output_prefix": "out"}
         self.jobs = UpscaleJobs(
-            UpscaleSettings.model_validate({"bucket": self.account.bucket, **chosen, **changed}), account=ACCOUNT
+            UpscaleSettings.model_validate({"bucket": self.account.bucket, **chosen, **changed}),
+            account=ACCOUNT,
+            clock=clock,
         )
         self.handler = make_handler(self.jobs)
         self.front = LambdaFront(LambdaSimulator(account=ACCOUNT, region=REGION), api_keys=[API_KEY])

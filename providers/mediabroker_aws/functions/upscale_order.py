@@ -200,10 +200,11 @@ def _finding_of(field: str, value: JsonValue, problem: str, *, expected: str = "
 
 def _shown(value: JsonValue) -> JsonValue:
     """The value, or the beginning of its text: answers stay small."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > _SHOWN:
-        return text[:_SHOWN] + "…"
-    return value
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+    except ValueError:  # 1e999 and NaN pass for JSON on the way in, and would not on the way out
+        return str(value)[:_SHOWN]
+    return text[:_SHOWN] + "…" if len(text) > _SHOWN else value
 
 
 def _problem_of(key: str) -> str | None:
