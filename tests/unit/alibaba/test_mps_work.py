@@ -32,10 +32,15 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.make_clip(tmp_path_factory.mktemp("clip") / "a.mp4", width=160, height=96, frames=50)
+
+
 @pytest.fixture
-def objects(tmp_path: Path) -> FolderObjects:
+def objects(tmp_path: Path, clip: Path) -> FolderObjects:
     objects = FolderObjects(tmp_path / "oss", ACCOUNT, REGION, "media")
-    clips.make_clip(objects.path("media", "in/a.mp4"), width=160, height=96, frames=50)
+    objects.store(ACCOUNT, "media", "in/a.mp4", clip)
     return objects
 
 
