@@ -111,6 +111,7 @@ def _video(stream: VideoStream) -> dict[str, Json]:
         "Width": str(stream.width_px),
         "Height": str(stream.height_px),
         "Fps": _fps(stream),
+        "AvgFPS": _fps(stream),
         "PixFmt": stream.pixel_format,
         "Sar": stream.sample_aspect_ratio.replace("/", ":"),
         "NumFrames": str(stream.frame_count) if stream.frame_count else None,

@@ -23,7 +23,7 @@ __all__ = ["NotifyQueue", "NotifyTopic", "build_message", "parse_notify_url", "p
 
 # The operation's manual page shows `.oss-<region>.` in the host where every other source has `.mns.<region>.`.
 _NOTIFY_URL = re.compile(
-    r"mns://(?P<account>\d+)\.(?:mns\.|oss-)(?P<region>[a-z0-9-]+?)(?:-internal(?:-vpc)?)?\.aliyuncs\.com"
+    r"mns://(?P<account>\d+)\.(?:mns\.|(?:mns\.)?oss-)(?P<region>[a-z0-9-]+?)(?:-internal(?:-vpc)?)?\.aliyuncs\.com"
     r"/queues/(?P<queue>[A-Za-z0-9][A-Za-z0-9-]{0,255})"
 )
 _TYPES = {"production": "IProduction", "transcode": "Transcode", "snapshot": "Snapshot", "media_info": "MediaInfo"}

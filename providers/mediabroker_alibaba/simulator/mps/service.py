@@ -66,6 +66,14 @@ class MpsService:
         """The endpoint of a region."""
         return functools.partial(self._answer, region)
 
+    def add_pipeline(self, account: str, region: str, name: str, *, queue: str | None = None) -> str:
+        """A pipeline, as AddPipeline makes it; its id. `queue` gets the messages of its jobs."""
+        at = self._world.clock.now()
+        pipeline = pipelines.Pipeline(name, at, notify={"QueueName": queue} if queue else {})
+        with self.state.lock:
+            self.state.shelf(account, region, at).pipelines[pipeline.id] = pipeline
+        return pipeline.id
+
     def add_template(self, account: str, region: str, settings: Template) -> str:
         """A transcode template of the account's own; its id. AddTemplate itself is not simulated.
 
