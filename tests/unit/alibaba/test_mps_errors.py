@@ -1,0 +1,100 @@
+"""The vendor's error codes in our words."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediabroker.errors import (
+    AuthenticationError,
+    ErrorCode,
+    ProviderError,
+    SubmissionUnknownError,
+    ThrottledError,
+    UnavailableError,
+)
+from mediabroker_alibaba.mps_errors import explain_failure, refusal, refusal_error, unanswered
+
+CODES: list[tuple[str, int, type[ProviderError], ErrorCode, bool]] = [
+    ("Throttling", 400, ThrottledError, ErrorCode.RATE_LIMITED, True),
+    ("Throttling.User", 400, ThrottledError, ErrorCode.RATE_LIMITED, True),
+    ("Throttling.Api", 400, ThrottledError, ErrorCode.RATE_LIMITED, True),
+    ("SignatureDoesNotMatch", 400, AuthenticationError, ErrorCode.AUTH, False),
+    ("InvalidAccessKeySecret", 400, AuthenticationError, ErrorCode.AUTH, False),
+    ("InvalidAccessKeyId.NotFound", 404, AuthenticationError, ErrorCode.AUTH, False),
+    ("InvalidAccessKeyId.Inactive", 400, AuthenticationError, ErrorCode.AUTH, False),
+    ("InvalidTimeStamp.Expired", 400, AuthenticationError, ErrorCode.AUTH, False),
+    ("Forbidden.RAM", 403, AuthenticationError, ErrorCode.AUTH, False),
+    ("InvalidIdentity.ServiceDisabled", 403, AuthenticationError, ErrorCode.AUTH, False),
+    ("PermissionDenied.ResourceQuotaExceed", 403, ProviderError, ErrorCode.QUOTA, False),
+    ("PermissionDenied.ResourceAccess", 403, ProviderError, ErrorCode.INPUT_DENIED, False),
+    ("InvalidParameter", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidParameter.JsonObjectFormatInvalid", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidParameter.ResourceNotFound", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidParameter.ResourceContentBad", 400, ProviderError, ErrorCode.MEDIA_CORRUPT, False),
+    ("InvalidParameter.TemplateNotFound", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidParameter.LocationInvalid", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidParameter.ServiceNotSupportRegion", 400, ProviderError, ErrorCode.UNSUPPORTED, False),
+    ("MissingFunctionName", 400, ProviderError, ErrorCode.INVALID_SPEC, False),
+    ("InvalidAction.NotFound", 404, ProviderError, ErrorCode.UNSUPPORTED, False),
+    ("InternalError", 500, UnavailableError, ErrorCode.PROVIDER_INTERNAL, True),
+    ("ServiceUnavailable", 503, UnavailableError, ErrorCode.PROVIDER_INTERNAL, True),
+    ("SDK.UnknownServerError", 503, UnavailableError, ErrorCode.PROVIDER_INTERNAL, True),
+    ("FromTheFuture", 403, AuthenticationError, ErrorCode.AUTH, False),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "kind", "meant", "retryable"), CODES, ids=str)
+def test_a_code_has_a_class_a_meaning_and_a_blame(
+    code: str, status: int, kind: type[ProviderError], meant: ErrorCode, retryable: bool
+) -> None:
+    error = refusal(code, "a message", operation="SubmitJobs", status=status, request_id="R")
+    assert type(error) is kind
+    assert (error.provider_code, error.request_id, error.operation) == (code, "R", "SubmitJobs")
+    assert error.retryable is retryable
+    told = refusal_error(error)
+    assert (told.code, told.retryable, told.request_id) == (meant, retryable, "R")
+
+
+@pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "SignatureNonceUsed"])
+def test_a_create_that_may_have_been_accepted_is_unknown(code: str) -> None:
+    assert type(refusal(code, "", operation="SubmitJobs", status=500, creates=True)) is SubmissionUnknownError
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        ("HTTPConnectionPool: Max retries exceeded (Caused by NewConnectionError('…: Connection refused'))", False),
+        ("HTTPConnectionPool: Max retries exceeded (Caused by ConnectTimeoutError(…))", False),
+        ("HTTPSConnectionPool: (Caused by SSLError(… CERTIFICATE_VERIFY_FAILED))", False),
+        ("HTTPConnectionPool: (Caused by ProxyError('Cannot connect to proxy.', …))", False),
+        ("HTTPConnectionPool(host='mts', port=80): Read timed out. (read timeout=10)", True),
+        ("('Connection aborted.', RemoteDisconnected('Remote end closed connection without response',))", True),
+        ("", True),
+    ],
+)
+def test_only_a_request_that_was_sent_may_have_been_accepted(words: str, sent: bool) -> None:
+    create = unanswered(f"{words} with url: /?Signature=x", operation="SubmitJobs", creates=True)
+    assert type(create) is (SubmissionUnknownError if sent else UnavailableError)
+    assert "Signature" not in str(create)
+    assert type(unanswered(words, operation="QueryJobList", creates=False)) is UnavailableError
+
+
+@pytest.mark.parametrize(
+    ("code", "meant"),
+    [
+        ("InvalidParameter.ResourceNotFound", ErrorCode.INPUT_NOT_FOUND),
+        ("InvalidParameter.NoAudioStream", ErrorCode.MEDIA_UNSUPPORTED),
+        ("NoSuchKey", ErrorCode.INPUT_NOT_FOUND),
+        ("FromTheFuture", ErrorCode.UNKNOWN),
+        ("", ErrorCode.UNKNOWN),
+        (None, ErrorCode.UNKNOWN),
+    ],
+)
+def test_why_an_accepted_job_failed(code: object, meant: ErrorCode) -> None:
+    error = explain_failure(code, None)
+    assert error.code is meant
+    assert error.message
+
+
+def test_an_object_that_is_in_the_way_keeps_its_own_code() -> None:
+    assert refusal_error(ProviderError("in the way", provider_code="OUTPUT_EXISTS")).code is ErrorCode.OUTPUT_EXISTS

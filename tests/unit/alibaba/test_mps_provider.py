@@ -1,0 +1,322 @@
+"""MPS through the vendor's SDK and the simulator: what is refused, what is lost, what is found again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediabroker import production
+from mediabroker.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ProviderError,
+    SubmissionUnknownError,
+    ThrottledError,
+    UnavailableError,
+)
+from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, Transcode
+from mediabroker.results import MediaInfoResult, VideoResult
+from mediabroker.spi import CancelOutcome, Member, Observation, Origin
+from mediabroker.states import JobState
+from mediabroker.testing.driver import Driver
+from mediabroker.testing.rig import Started, attempt_of, start
+from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, REGION, MpsRig
+from mediabroker_alibaba.mps import MpsProvider
+from mediabroker_alibaba.mps_client import MpsClient, endpoint_of
+from mediabroker_alibaba.settings import MpsSettings
+from mediabroker_alibaba.simulator.mps import Outcome
+
+SOURCE = f"oss://{BUCKET}/in/a.mp4"
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[MpsRig]:
+    with closing(MpsRig(tmp_path)) as rig:
+        yield rig
+
+
+@pytest.fixture
+def driver(rig: MpsRig) -> Iterator[Driver]:
+    with Driver(rig.open()) as driver:
+        yield driver
+
+
+def settle(rig: MpsRig, driver: Driver, started: Started) -> Observation:
+    rig.service.engine.settle()
+    return attempt_of(driver, started)
+
+
+def refusal(rig: MpsRig, **settings: Any) -> ProviderError:
+    provider = MpsProvider("mps", {**rig.settings, **settings})
+    with Driver(provider) as driver, pytest.raises(ProviderError) as caught:
+        start(driver, rig.spec("video_clip"))
+    return caught.value
+
+
+def test_a_wrong_secret_is_the_callers_fault_whatever_the_sdk_makes_of_it(
+    rig: MpsRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "wrong")
+    error = refusal(rig)
+    assert isinstance(error, AuthenticationError)
+    assert error.provider_code == "InvalidAccessKeySecret"
+    assert rig.open().classify(error).code == "AUTH"
+
+
+def test_an_unknown_key_is_the_callers_fault(rig: MpsRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAInobody")
+    error = refusal(rig)
+    assert isinstance(error, AuthenticationError)
+    assert error.request_id
+
+
+def test_a_clock_that_is_off_is_named(rig: MpsRig) -> None:
+    rig.world.clock.advance(16 * 60)
+    error = refusal(rig)
+    assert isinstance(error, AuthenticationError)
+    assert "clock of this machine" in str(error)
+
+
+def test_a_region_that_is_not_the_endpoints_is_refused(rig: MpsRig) -> None:
+    error = refusal(rig, region="cn-beijing")
+    assert rig.open().classify(error).code == "UNSUPPORTED"
+
+
+def test_a_pipeline_of_another_tenant_is_not_found(rig: MpsRig, driver: Driver) -> None:
+    stranger = rig.world.tenants.add_account()
+    shelf = rig.service.state.shelf(stranger.id, REGION, rig.world.clock.now())
+    error = refusal(rig, pipeline=next(iter(shelf.pipelines)))
+    assert error.provider_code == "InvalidParameter.ResourceNotFound"
+    assert not error.retryable
+    assert driver.provider.classify(error).blame == "caller"
+
+
+def test_tenants_are_kept_apart_by_pipelines(rig: MpsRig) -> None:
+    tenant = rig._add_pipeline()
+    provider = MpsProvider("tenant", {**rig.settings, "pipeline": tenant})
+    with Driver(provider) as driver:
+        started = start(driver, rig.spec("video_clip"))
+        (seen,) = driver.run(provider.query(started.members))
+    raw: Any = seen.raw
+    assert raw["PipelineId"] == tenant
+
+
+def test_temporary_credentials_carry_their_token_and_are_read_again_when_they_expire(
+    rig: MpsRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def use(pair: Any) -> None:
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", pair.access_key_id)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", pair.access_key_secret)
+        monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", pair.token)
+
+    use(rig.world.tenants.add_temporary_key(rig.account, expires_in_s=60))
+    monkeypatch.setenv("ALIYUN_ACCESS_KEY_ID", "which-the-sdk-would-prefer")
+    monkeypatch.setenv("ALIYUN_ACCESS_KEY_SECRET", "to-a-credential-object")
+    with closing(MpsClient(MpsSettings.model_validate(rig.settings))) as client:
+        client.send("SearchPipeline", {})
+        use(rig.world.tenants.add_temporary_key(rig.account, expires_in_s=3600))
+        rig.world.clock.advance(120)
+        client.send("SearchPipeline", {})
+
+
+def test_throttling_is_an_http_400_that_may_be_asked_again(rig: MpsRig, driver: Driver) -> None:
+    rig.world.faults.add("mps.SubmitIProductionJob", "throttled")
+    with pytest.raises(ThrottledError) as caught:
+        start(driver, rig.spec("video_clip"))
+    assert caught.value.retryable
+    assert driver.provider.classify(caught.value).code == "RATE_LIMITED"
+
+
+@pytest.mark.parametrize("fault", ["lost", "html", "empty", "error_after", "truncated"])
+def test_a_create_whose_answer_is_spoilt_is_unknown_and_a_read_is_worth_another_try(
+    rig: MpsRig, driver: Driver, fault: Any
+) -> None:
+    rig.world.faults.add("mps.SubmitIProductionJob", fault)
+    with pytest.raises(SubmissionUnknownError):
+        start(driver, rig.spec("video_clip"))
+    assert rig.count_jobs() == 1
+    started = start(driver, rig.spec("video_clip"))
+    rig.world.faults.add("mps.QueryIProductionJob", fault)
+    with pytest.raises(UnavailableError) as caught:
+        driver.run(driver.provider.query(started.members))
+    assert caught.value.retryable
+
+
+def test_a_refused_connection_had_no_effect_also_on_a_create(rig: MpsRig) -> None:
+    error = refusal(rig, endpoint_url="http://127.0.0.1:9")
+    assert isinstance(error, UnavailableError)
+    assert "cannot be reached" in str(error)
+
+
+def test_a_slow_answer_ends_in_time(rig: MpsRig) -> None:
+    rig.world.faults.add("mps.SubmitIProductionJob", "delayed", delay_s=30)
+    error = refusal(rig, read_timeout_s=0.2)
+    assert isinstance(error, SubmissionUnknownError)
+
+
+def test_no_signature_and_no_token_is_logged_or_raised(
+    rig: MpsRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = rig.world.tenants.add_temporary_key(rig.account)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", pair.access_key_id)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", pair.access_key_secret)
+    monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", str(pair.token))
+    rig.world.faults.add("mps.SubmitIProductionJob", "lost")
+    with caplog.at_level(logging.DEBUG):
+        error = refusal(rig)
+    assert error.__cause__ is None
+    seen = [str(error), repr(error.__context__.args if error.__context__ else ""), caplog.text, *capsys.readouterr()]
+    assert not [text for text in seen if "Signature=" in text or str(pair.token) in text]
+
+
+def test_a_proxy_is_used_unless_the_host_is_named_in_no_proxy(rig: MpsRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with closing(MpsClient(MpsSettings.model_validate(rig.settings))) as client:
+        assert client.send("SearchPipeline", {})["PipelineList"]
+    monkeypatch.setenv("NO_PROXY", "elsewhere.example")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with closing(MpsClient(MpsSettings.model_validate(rig.settings))) as client, pytest.raises(UnavailableError):
+        client.send("SearchPipeline", {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("https", "mts.cn-shanghai.aliyuncs.com")),
+        ({"network": "vpc"}, ("https", "mts-vpc.cn-shanghai.aliyuncs.com")),
+        ({"endpoint_url": "http://127.0.0.1:9000"}, ("http", "127.0.0.1:9000")),
+    ],
+)
+def test_the_endpoint_is_https_and_never_asked_for_elsewhere(settings: Any, expected: Any) -> None:
+    assert endpoint_of(MpsSettings(region=REGION, **settings)) == expected
+
+
+def test_a_region_without_a_known_endpoint_needs_one() -> None:
+    with pytest.raises(ConfigurationError, match="no MPS endpoint is known for 'mars-1'"):
+        endpoint_of(MpsSettings(region="mars-1"))
+
+
+def test_a_transcode_that_fails_for_some_outputs_tells_each(rig: MpsRig, driver: Driver) -> None:
+    spec = Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls", overwrite=True)
+    rig.outcomes["0_240p"] = Outcome("InvalidParameter.ResourceContentBad", "broken")
+    started = start(driver, spec)
+    end = settle(rig, driver, started)
+    assert end.state is JobState.FAILED
+    assert end.error is not None
+    assert end.error.code == "PARTIAL"
+    assert "a-0_240p.m3u8: broken" in end.error.message
+    assert end.result is not None
+    outcomes = {str(item.output).rpartition("/")[2]: item.outcome for item in end.result.items}
+    assert outcomes.pop("a-0_240p.m3u8") == "failed"
+    assert set(outcomes.values()) == {"ok"}
+    assert len(outcomes) == len(started.members) - 1
+
+
+def test_an_attempt_with_a_failed_output_goes_on_until_the_others_have_ended(rig: MpsRig, driver: Driver) -> None:
+    spec = Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls", overwrite=True)
+    rig.outcomes |= {"0_240p": Outcome("InvalidParameter", "bad"), "1_360p": None}
+    started = start(driver, spec)
+    for _ in range(3):
+        rig.service.engine.step()
+    seen = attempt_of(driver, started)
+    assert (seen.state, seen.error) == (JobState.RUNNING, None)
+    assert "ended" in str(seen.phase)
+
+
+def test_a_finished_ladder_has_its_master_first_and_the_largest_rendition(rig: MpsRig, driver: Driver) -> None:
+    spec = Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls", overwrite=True)
+    started = start(driver, spec)
+    end = settle(rig, driver, started)
+    assert isinstance(end.result, VideoResult)
+    assert (end.state, end.result.width_px, end.result.height_px) == (JobState.SUCCEEDED, 1280, 720)
+    assert [each.uri.name for each in end.result.outputs][:2] == ["a.m3u8", "a-0_240p.m3u8"]
+    assert all(item.source == SOURCE for item in end.result.items)
+
+
+def test_media_information_is_typed(rig: MpsRig, driver: Driver) -> None:
+    end = settle(rig, driver, start(driver, MediaInfo(input=SOURCE)))
+    assert isinstance(end.result, MediaInfoResult)
+    media = end.result.media
+    assert media is not None
+    assert (media.duration_s, media.bitrate_bps, media.size_bytes) == (6.0, 2_000_000, 1_500_000)
+    assert (media.video[0].frame_rate, media.video[0].frame_count) == ("25/1", 150)
+    assert (media.audio[0].sample_rate_hz, media.audio[0].channels) == (44_100, 2)
+
+
+def test_jobs_that_run_cannot_be_stopped_and_say_so(rig: MpsRig, driver: Driver) -> None:
+    for spec in (MediaInfo(input=SOURCE), rig.spec("video_clip")):
+        started = start(driver, spec)
+        assert driver.run(driver.provider.cancel(started.members)) is CancelOutcome.UNSUPPORTED
+        settle(rig, driver, started)
+        assert driver.run(driver.provider.cancel(started.members)) is CancelOutcome.TOO_LATE
+
+
+def test_a_search_looks_only_at_what_was_made_since_then(rig: MpsRig, driver: Driver) -> None:
+    spec = rig.spec("transcode")
+    started = start(driver, spec)
+    (create,) = driver.calls("create")
+    now = rig.world.clock.now()
+    for since, expected in ((now - timedelta(hours=1), 1), (now, 1), (now + timedelta(hours=1), 0)):
+        ctx = started.ctx.model_copy(update={"sent_at": since})
+        assert len(driver.run(driver.provider.find(ctx, create))) == expected, since
+
+
+def test_a_hint_is_adopted_only_when_the_job_bears_our_token(rig: MpsRig, driver: Driver) -> None:
+    started, stranger = (start(driver, rig.spec("video_clip")) for _ in range(2))
+    create = driver.calls("create")[0]
+    ids = (stranger.members[0].native_id, rig.unknown_id(), "not-an-id", started.members[0].native_id)
+    found = driver.run(driver.provider.find(started.ctx.model_copy(update={"hints": ids}), create))
+    assert [create.read(each) for each in found] == [started.members[0].native_id]
+    assert driver.provider.settle_time_s(create) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls", overwrite=True),
+        Snapshot(input=SOURCE, output=f"oss://{BUCKET}/s-{{index}}.jpg", at_s=(0, 1, 2), overwrite=True),
+        production.VideoClip(input=SOURCE, output=f"oss://{BUCKET}/clip.mp4", overwrite=True),
+        MediaInfo(input=SOURCE),
+    ],
+    ids=lambda spec: spec.kind,
+)
+def test_another_host_finds_the_whole_attempt_from_one_callback(
+    rig: MpsRig, driver: Driver, spec: JobSpec[Any]
+) -> None:
+    started = start(driver, spec)
+    messages = rig.messages(started)
+    assert messages
+    (seen,) = driver.provider.parse(messages[0]) or []
+    assert isinstance(seen.origin, Origin)
+    assert (seen.origin.kind, seen.origin.token) == (spec.kind, started.ctx.token)
+    members = driver.run(driver.provider.recover(seen.origin, seen))
+    assert {(each.role, each.native_id) for each in members} == {
+        (each.role, each.native_id) for each in started.members
+    }
+    again = attempt_of(driver, Started(spec, started.ctx, tuple(members)))
+    assert again.state is JobState.SUCCEEDED
+
+
+def test_an_output_that_was_not_taken_can_be_asked_for_like_a_job(driver: Driver) -> None:
+    code = "InvalidParameter.TemplateNotFound"
+    member = Member(role="0_240p", native_id=f"rejected:0_240p:{code}", output=f"oss://{BUCKET}/a.m3u8")
+    (seen,) = driver.run(driver.provider.query([member]))
+    assert seen.state is JobState.FAILED
+    assert seen.error is not None
+    assert seen.error.provider_code == code
+    assert driver.calls() == []
+
+
+def test_long_requests_pass(rig: MpsRig) -> None:
+    extra = {"Outputs": json.dumps([{"OutputObject": "a" * 34_000}])}
+    with closing(MpsClient(MpsSettings.model_validate(rig.settings))) as client, pytest.raises(ProviderError) as caught:
+        client.send("SubmitJobs", {**extra, "Input": "{}", "OutputBucket": "b", "PipelineId": ACCOUNT})
+    assert not isinstance(caught.value, UnavailableError)
