@@ -6,6 +6,13 @@
     type = "local"                                        # default: the same as the name
     max_parallel = 2
 
+    [[routes]]                                            # who runs what, in order; the next one follows a failure
+    kinds = ["super_resolution"]
+    providers = ["cloud", "local"]
+
+    [staging]                                             # what a provider cannot reach is copied here and back
+    s3 = "s3://media/staging/"
+
     [stores.s3]                                           # of every s3:// object; what the vendor's package understands
     region = "eu-central-1"
 
@@ -21,23 +28,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import readable
+from mediabroker.refs import MediaURI, Scheme
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["BrokerSettings", "ProviderSettings", "data_folder", "load_settings"]
+__all__ = ["BrokerSettings", "ProviderSettings", "RouteSettings", "data_folder", "load_settings"]
 
 _FILE_NAME = "mediabroker.toml"
 
@@ -47,8 +55,20 @@ def data_folder() -> Path:
     return Path(os.environ.get("MEDIABROKER_DATA_DIR") or platformdirs.user_data_path("mediabroker"))
 
 
+def _default_staging() -> MediaURI:
+    return MediaURI(f"{data_folder() / 'staging'}/")
+
+
 def _default_store() -> str:
     return f"sqlite:///{data_folder() / 'jobs.db'}"
+
+
+def _staging_place(given: MediaURI) -> MediaURI:
+    return MediaURI(str(given).rstrip("/") + "/")
+
+
+StagingPlace = Annotated[MediaURI, AfterValidator(_staging_place)]
+"""A folder, with or without the slash at its end."""
 
 
 class ProviderSettings(BaseModel):
@@ -57,11 +77,30 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     type: str
+    staging: StagingPlace | None = None
+    """Where inputs and outputs of this provider are staged, instead of the place that `staging` names."""
 
     @property
     def own(self) -> Mapping[str, Any]:
         """The plug-in's settings, validated by the plug-in."""
         return dict(self.model_extra or {})
+
+
+class RouteSettings(BaseModel):
+    """Which providers run the jobs that fit it, in order; the next one follows when an attempt has failed for good.
+
+    What is left empty fits every job. `region` leaves out providers of another region.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    providers: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[str, ...] = ()
+    input_schemes: tuple[Scheme, ...] = ()
+    output_schemes: tuple[Scheme, ...] = ()
+    region: str | None = None
+    max_attempts: int | None = Field(default=None, ge=1, le=100)
+    """In all; default: one for each provider. With more, the order begins anew, for failures worth another try."""
 
 
 class BrokerSettings(BaseSettings):
@@ -73,8 +112,12 @@ class BrokerSettings(BaseSettings):
 
     store: str = Field(default_factory=_default_store)
     providers: dict[str, ProviderSettings] = {"local": ProviderSettings(type="local")}
+    routes: tuple[RouteSettings, ...] = ()
+    """The first that fits a job decides which providers may run it, and in which order."""
     stores: dict[str, dict[str, Any]] = {}
     """By URI scheme, what the object store's package understands."""
+    staging: dict[Scheme, StagingPlace] = {}
+    """By URI scheme, the folder where the broker puts what a provider of that scheme cannot reach by itself."""
     sources: dict[str, dict[str, Any]] = {}
     """By URL scheme, what the message source's package understands."""
     quarantine_after: int = Field(default=5, ge=1)
@@ -87,6 +130,22 @@ class BrokerSettings(BaseSettings):
     """How long a writer waits for another process's write lock before `StoreBusyError`."""
     key_retention_days: float = Field(default=30.0, ge=1)
     """How long an idempotency key outlives its job."""
+
+    def staging_place(self, provider: str, schemes: Collection[Scheme]) -> MediaURI | None:
+        """Where to stage for that provider instance, in one of these schemes."""
+        own = self.providers[provider].staging if provider in self.providers else None
+        if own is not None and own.scheme in schemes:
+            return own
+        places = {"file": _default_staging(), **self.staging}
+        return next((places[scheme] for scheme in sorted(schemes) if scheme in places), None)
+
+    @field_validator("staging")
+    @classmethod
+    def _of_its_scheme(cls, places: dict[Scheme, MediaURI]) -> dict[Scheme, MediaURI]:
+        for scheme, place in places.items():
+            if place.scheme != scheme:
+                raise ValueError(f"{scheme}: {place} is no {scheme}:// folder")
+        return places
 
     @model_validator(mode="before")
     @classmethod

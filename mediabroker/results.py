@@ -29,6 +29,7 @@ __all__ = [
     "SegmentsResult",
     "SpeechResult",
     "SubtitleStream",
+    "Transfer",
     "VideoResult",
     "VideoStream",
 ]
@@ -100,6 +101,13 @@ class Frames(Value, frozen=True):
     done: int = Field(ge=0)
     total: int | None = Field(default=None, ge=0)
     per_second: float | None = Field(default=None, ge=0)
+
+
+class Transfer(Value, frozen=True):
+    """How far the broker's own copying is, to a staging place or from one."""
+
+    done_bytes: int = Field(ge=0)
+    total_bytes: int = Field(ge=0)
 
 
 class Output(Value, frozen=True):

@@ -117,6 +117,9 @@ class Origin(Value, frozen=True):
     token: str
     attempt: int = 1
     output: MediaURI | None = None
+    deliver_to: MediaURI | None = None
+    """Where the broker takes the output in the end, where the vendor writes it somewhere else."""
+    overwrite: bool = False
     user_data: JsonValue = None
 
 
@@ -129,6 +132,8 @@ class SubmitContext(Value, frozen=True):
     """Lower-case base32, unique to the attempt, stable across crashes."""
     input: MediaURI
     output: MediaURI | None = None
+    deliver_to: MediaURI | None = None
+    """Where the broker copies the output in the end, where that is not `output`."""
     sent_at: datetime | None = None
     """For `find` alone: when the call was first sent, aware UTC."""
     hints: tuple[str, ...] = ()
@@ -146,6 +151,8 @@ class SubmitContext(Value, frozen=True):
             token=self.token,
             attempt=self.attempt,
             output=self.output,
+            deliver_to=self.deliver_to,
+            overwrite=spec.overwrite if self.deliver_to else False,
             user_data=spec.user_data,
         )
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError, UnavailableError
 from mediabroker.jobs import JobSpec
+from mediabroker.refs import Scheme
 from mediabroker.results import JobResult, Output
 from mediabroker.spi import (
     Call,
@@ -66,6 +67,8 @@ class LedgerSettings(BaseModel):
     cancel: bool = True
     flow_version: int = 1
     queue: str = "q1"
+    schemes: frozenset[Scheme] = frozenset({"file"})
+    """What it reads and writes."""
 
 
 class Ledger:
@@ -176,8 +179,8 @@ class LedgerProvider(Provider):
     def capabilities(self) -> Capabilities:
         return Capabilities(
             kinds=("transcode", "super_resolution"),
-            input_schemes=frozenset({"file"}),
-            output_schemes=frozenset({"file"}),
+            input_schemes=self.options.schemes,
+            output_schemes=self.options.schemes,
             options=LedgerOptions,
             cancel=self.options.cancel,
             settle_time_s=self.options.settle_time_s,
@@ -195,7 +198,7 @@ class LedgerProvider(Provider):
         try:
             for step in self.options.steps:
                 native_id = yield from ask(self._start(step, spec, ctx, [each.native_id for each in members]))
-                members.append(Member(role=step, native_id=native_id, output=spec.output))
+                members.append(Member(role=step, native_id=native_id, output=ctx.output))
         except ProviderError:
             # A chain that cannot be completed must not leave its beginning behind.
             yield from self.cancel(members)
@@ -209,6 +212,7 @@ class LedgerProvider(Provider):
             params={
                 "name": ctx.token_of(step),
                 "after": list(after),
+                "input": str(ctx.input),
                 "output": str(ctx.output),
                 "queue": self.options.queue,
                 "origin": ctx.origin(spec).model_dump(mode="json"),

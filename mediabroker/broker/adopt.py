@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from mediabroker.refs import JobRef
 from mediabroker.spi import Member, Observation, Origin, Provider
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
+from mediabroker.store.records import Placement
 
 __all__ = ["Adoption", "adopt", "recover", "store_adopted"]
 
@@ -72,12 +73,21 @@ def store_adopted(tx: Connection, core: Core, adoption: Adoption) -> None:
         account=provider.account,
         region=provider.region,
         flow_version=provider.capabilities().flow_version,
+        placement=_placement(origin),
         started_at=now,
     )
     attempt, job = attempts.latest(tx, origin.job_id), jobs.by_id(tx, origin.job_id)
     assert job is not None
     attempts.insert_members(tx, attempt, adoption.members)
     move(tx, core, job, attempt, JobState.QUEUED)
+
+
+def _placement(origin: Origin) -> dict[str, Any] | None:
+    """Of a job whose output is not where the vendor writes it; what is staged is cleared by the host that did so."""
+    if origin.deliver_to is None:
+        return None
+    placement = Placement(output=origin.output, target=origin.deliver_to, overwrite=origin.overwrite)
+    return placement.model_dump(mode="json")
 
 
 def _are_known(core: Core, provider: Provider, members: Sequence[Member]) -> bool:

@@ -96,6 +96,7 @@ class Broker(Consuming):
 
     def close(self) -> None:
         """Stop watching and let go of the store and the transports. Jobs go on."""
+        self.core.mover.close()
         self.watcher.close()
         self.core.fleet.close()
         self.core.stores.close()
@@ -120,7 +121,9 @@ class Broker(Consuming):
         has FAILED; an outcome that nobody knows yet is a job in SUBMITTING with a `hold_reason`.
 
         Args:
-            provider: an instance's name, or several in order of preference; default: all, in configured order.
+            provider: an instance's name, or several in order: the next one follows when an attempt on the one before
+                has failed for a reason that it need not share. Default: the route that fits, else all in configured
+                order, of which the first that can run the job does.
             options: typed options of providers in play.
             idempotency_key: 1 to 256 printable characters; kept for 30 days after the job has ended.
 
@@ -128,8 +131,8 @@ class Broker(Consuming):
             UnsupportedError: nobody can express the request. Nothing was stored or sent.
             IdempotencyConflictError: the key belongs to another request. Nothing was sent.
         """
-        chosen = choose(self.core.fleet, spec, among=provider, options=options).provider
-        job_id = submission.commit_intent(self.core, spec, chosen, options, idempotency_key)
+        choice = choose(self.core, spec, among=provider, options=options)
+        job_id = submission.commit_intent(self.core, spec, choice, options, idempotency_key)
         submission.go_on(self.core, job_id)
         return Job(self, self._record(job_id))
 

@@ -24,16 +24,19 @@ def cancel(core: Core, job_id: str) -> CancelOutcome:
     if job.state.is_terminal:
         return CancelOutcome.CANCELLED if job.state is JobState.CANCELLED else CancelOutcome.TOO_LATE
     with core.store.read() as tx:
-        provider = core.fleet.named(attempts.latest(tx, job_id).provider)
-    if job.state is not JobState.SUBMITTING and not provider.capabilities().cancel:
+        attempt = attempts.latest(tx, job_id)
+        provider = core.fleet.named(attempt.provider)
+        members = [each.status.member for each in attempts.members_of(tx, attempt, job.kind)]
+    # When the vendor is through, what can be stopped is our own copying, if there is any.
+    copying = attempt.state is JobState.SUCCEEDED and attempt.placement.output is not None
+    at_vendor = job.state is not JobState.SUBMITTING and not copying
+    if at_vendor and not provider.capabilities().cancel:
         return CancelOutcome.UNSUPPORTED
     if job.cancel_requested_at is None:
         with core.store.write() as tx:
             jobs.update_job(tx, job_id, cancel_requested_at=core.clock.now())
     outcome = CancelOutcome.REQUESTED
-    if job.state is not JobState.SUBMITTING:
-        with core.store.read() as tx:
-            members = [each.status.member for each in attempts.members_of(tx, attempts.latest(tx, job_id), job.kind)]
+    if at_vendor:
         outcome = core.converse(provider.name, provider.cancel(members))
     poll(core, [job_id])
     return _seen(_read(core, job_id), outcome)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import Any, TypeVar
 
+from mediabroker.broker.mover import Mover
 from mediabroker.broker.retry import with_retries
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
@@ -82,6 +83,7 @@ class Core:
     stores: Stores
     clock: Clock
     settings: BrokerSettings
+    mover: Mover = field(default_factory=Mover)
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from mediabroker.broker.core import Core
+from mediabroker.broker.placement import placed
 from mediabroker.broker.route import options_for
 from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
 from mediabroker.spi import (
@@ -88,12 +89,14 @@ class _Conversation:
                 f"{self._provider.name} was at flow version {self._attempt.flow_version} when this attempt began and "
                 f"is at {self._provider.capabilities().flow_version} now; finish it with the release that began it"
             )
+        spec = placed(spec, self._attempt.placement)
         self._context = SubmitContext(
             job_id=self._job.id,
             attempt=self._attempt.number,
             token=self._attempt.token,
             input=spec.input,
             output=spec.output,
+            deliver_to=self._attempt.placement.target,
         )
         return self._provider.submit(spec, stored_options(self._provider, self._job), self._context)
 

@@ -148,7 +148,7 @@ class Feed:
     def _ask(self) -> None:
         while not self.stopped:
             with _kept_going("asking for live jobs failed"):
-                poll(self._core)
+                poll(self._core, patient=False)
             self._news.set()
             with _kept_going("looking for the pace failed"):
                 self._ask_for_hinted(self._pace_s())

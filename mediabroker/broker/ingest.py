@@ -78,7 +78,7 @@ def ingest(core: Core, messages: Sequence[InboundMessage]) -> list[Ingested]:
 def look(core: Core, job_ids: Sequence[str]) -> None:
     """Ask for jobs that callbacks have pointed to, in batched queries; what fails is left to the next reconcile."""
     if job_ids:
-        poll(core, sorted(set(job_ids)))
+        poll(core, sorted(set(job_ids)), patient=False)
 
 
 def _read(core: Core, message: InboundMessage) -> _Reading:

@@ -16,7 +16,7 @@ from mediabroker.errors import ErrorCode, JobError, JobFailedError, JobNotFoundE
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import JobRef
-from mediabroker.results import Frames, JobResult
+from mediabroker.results import Frames, JobResult, Transfer
 from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
@@ -85,6 +85,11 @@ class JobView(Generic[R_co]):
     @property
     def frames(self) -> Frames | None:
         return self.record.frames
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """How far the broker's own copying is, while it stages the input or delivers the output."""
+        return self.record.transfer
 
     @property
     def error(self) -> JobError | None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from mediabroker.broker.attempt import fail
 from mediabroker.broker.core import Core
 from mediabroker.broker.tell import end, move, tell
 from mediabroker.errors import ErrorCode, JobError
@@ -99,7 +100,9 @@ def _conclude(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord
     members = attempts.members_of(tx, attempt, job.kind)
     provider = core.fleet.named(attempt.provider)
     folded = provider.fold([member.status for member in members])
-    if folded.state in (JobState.FAILED, JobState.CANCELLED):
+    if folded.state is JobState.FAILED:
+        fail(tx, core, job, attempt, error=folded.error, result=folded.result)
+    elif folded.state is JobState.CANCELLED:
         end(tx, core, job, attempt, folded.state, error=folded.error, result=folded.result)
     elif _lost(core, members, provider.capabilities().lost_after_s):
         error = JobError.of(ErrorCode.LOST, f"{attempt.provider} no longer knows the job")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import JsonValue
 
 from mediabroker.broker.core import Core
+from mediabroker.broker.placement import placed
 from mediabroker.broker.route import Rejection, choose, options_for
+from mediabroker.broker.transfer import size_of
 from mediabroker.jobs import JobSpec
 from mediabroker.models import Value
+from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, ProviderOptions, Reply, SubmitContext, drive
+from mediabroker.store.records import Placement
 
-__all__ = ["Plan", "PlannedCall", "plan"]
+__all__ = ["Plan", "PlannedCall", "PlannedTransfer", "plan"]
+
+_TOKEN = "<token>"  # noqa: S105  a placeholder
 
 
 class PlannedCall(Value, frozen=True):
@@ -26,31 +33,83 @@ class PlannedCall(Value, frozen=True):
     params: Mapping[str, JsonValue]
 
 
+class PlannedTransfer(Value, frozen=True):
+    """What the broker itself would copy; the size of an output is not known before it is there."""
+
+    source: MediaURI
+    target: MediaURI
+    size_bytes: int | None = None
+
+
 class Plan(Value, frozen=True):
-    """The choice, everyone who was passed over with the reason, and the literal vendor calls."""
+    """The choice, everyone who was passed over with the reason, what would be copied, and the literal vendor calls."""
 
     provider: str
+    followers: tuple[str, ...] = ()
+    """Who would be next, in order, if the attempt failed for a reason that they need not share."""
     rejected: tuple[Rejection, ...]
     staging_bytes: int
     """Bytes the broker itself would move before the job can start."""
+    transfers: tuple[PlannedTransfer, ...] = ()
     calls: tuple[PlannedCall, ...]
+    open_end: str | None = None
+    """Why further calls cannot be told, where that is so."""
 
 
 def plan(
     core: Core, spec: JobSpec[Any], *, among: str | Sequence[str] | None, options: Sequence[ProviderOptions]
 ) -> Plan:
     """The plan for `spec`; raises what a submit would raise before it stores anything."""
-    provider, rejected = choose(core.fleet, spec, among=among, options=options)
-    context = SubmitContext(job_id="<job>", attempt=1, token="<token>", input=spec.input, output=spec.output)  # noqa: S106
-    flow = provider.submit(spec, options_for(provider, options), context)
+    choice = choose(core, spec, among=among, options=options)
+    transfers = _transfers(core, spec, choice.placement)
+    seen = placed(spec, choice.placement)
+    context = SubmitContext(
+        job_id="<job>",
+        attempt=1,
+        token=_TOKEN,
+        input=seen.input,
+        output=seen.output,
+        deliver_to=choice.placement.target,
+    )
+    flow = choice.provider.submit(seen, options_for(choice.provider, options), context)
     calls: list[PlannedCall] = []
 
     def answer(call: Call[Any]) -> Reply:
         calls.append(_described(call))
-        return core.perform(provider.name, call) if call.effect == "read" else call.stand_in
+        if call.effect != "read":
+            return call.stand_in
+        if choice.placement.input is not None and f"{_TOKEN}/in/" in json.dumps(call.params):
+            raise _NotYetThereError(f"the rest depends on what {call.operation} finds in the staged input")
+        return core.perform(choice.provider.name, call)
 
-    drive(flow, answer)
-    return Plan(provider=provider.name, rejected=rejected, staging_bytes=0, calls=tuple(calls))
+    open_end = None
+    try:
+        drive(flow, answer)
+    except _NotYetThereError as stop:
+        open_end = str(stop)
+    return Plan(
+        provider=choice.provider.name,
+        followers=tuple(each for each in choice.route.providers if each != choice.provider.name),
+        rejected=choice.rejected,
+        staging_bytes=sum(each.size_bytes or 0 for each in transfers),
+        transfers=transfers,
+        calls=tuple(calls),
+        open_end=open_end,
+    )
+
+
+class _NotYetThereError(Exception):
+    """A read of what would have to be staged first."""
+
+
+def _transfers(core: Core, spec: JobSpec[Any], placement: Placement) -> tuple[PlannedTransfer, ...]:
+    planned = []
+    if placement.input is not None:
+        size_bytes = size_of(core, spec.input)
+        planned.append(PlannedTransfer(source=spec.input, target=placement.input, size_bytes=size_bytes))
+    if placement.output is not None and placement.target is not None:
+        planned.append(PlannedTransfer(source=placement.output, target=placement.target))
+    return tuple(planned)
 
 
 def _described(call: Call[Any]) -> PlannedCall:

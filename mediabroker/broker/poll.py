@@ -5,18 +5,24 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from mediabroker.broker import submit
 from mediabroker.broker.core import Core
 from mediabroker.broker.deliver import deliver
 from mediabroker.broker.merge import merge
+from mediabroker.broker.stage import clear_ended
 from mediabroker.errors import MediaBrokerError
 from mediabroker.spi import Member, Observation
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
+from mediabroker.store.records import JobRecord
 
 __all__ = ["poll"]
 
@@ -27,34 +33,87 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Live:
-    """A job that the vendor works on, as far as a query needs to know it."""
+    """A live job, as far as a pass needs to know it."""
 
     job_id: str
     provider: str
+    state: JobState
     members: tuple[Member, ...]
     vendor_done: bool
+    moves_bytes: bool
+    """Whether its next step copies an input or an output."""
 
 
-def poll(core: Core, ids: Sequence[str] | None = None) -> list[MediaBrokerError]:
+class _Pass:
+    """One pass. What copies bytes runs on threads of its own, and `errors` are those met."""
+
+    def __init__(self, core: Core, ids: Sequence[str] | None) -> None:
+        self._core = core
+        self._ids = ids
+        self._moving: list[Future[None]] = []
+        self.errors: list[MediaBrokerError] = []
+
+    def live(self) -> list[_Live]:
+        with self._core.store.read() as tx:
+            return [_described(tx, job) for job in jobs.live(tx, self._ids)]
+
+    def submit(self, listed: Iterable[_Live]) -> None:
+        """Go on with what is still to be submitted."""
+        for each in listed:
+            if each.state is JobState.SUBMITTING:
+                self._step(each, submit.go_on)
+
+    def query(self, listed: Sequence[_Live]) -> None:
+        """Ask the vendors for what they work on, in batches."""
+        by_provider: dict[str, list[_Live]] = defaultdict(list)
+        for each in listed:
+            if each.state is not JobState.SUBMITTING and not each.vendor_done:
+                by_provider[each.provider].append(each)
+        for provider, asked in by_provider.items():
+            with _collected(self.errors):
+                _query(self._core, provider, asked)
+
+    def deliver(self, listed: Iterable[_Live]) -> None:
+        for each in listed:
+            if each.state is not JobState.SUBMITTING and each.vendor_done:
+                self._step(each, deliver)
+
+    def wait(self) -> None:
+        """Until all that was begun to be copied is."""
+        while self._moving:
+            with _collected(self.errors):
+                self._moving.pop().result()
+
+    def _step(self, job: _Live, step: Callable[[Core, str], None]) -> None:
+        if job.moves_bytes:
+            self._moving.append(self._core.mover.start(job.job_id, partial(step, self._core, job.job_id)))
+            return
+        with _collected(self.errors):
+            step(self._core, job.job_id)
+
+
+def poll(core: Core, ids: Sequence[str] | None = None, *, patient: bool = True) -> list[MediaBrokerError]:
     """Bring the jobs of `ids`, or all live ones, up to date. What one provider refuses never stops the others.
 
-    Returns the errors met, for callers that want to raise them.
+    Args:
+        patient: return when what had to be copied is; without, such jobs go on meanwhile.
+
+    Returns:
+        The errors met, for callers that want to raise them.
     """
-    errors: list[MediaBrokerError] = []
-    for job_id in _submitting(core, ids):
-        with _collected(errors):
-            submit.go_on(core, job_id)
-    by_provider: dict[str, list[_Live]] = defaultdict(list)
-    for each in _accepted(core, ids):
-        by_provider[each.provider].append(each)
-    for provider, listed in by_provider.items():
-        with _collected(errors):
-            _query(core, provider, [each for each in listed if not each.vendor_done])
-    for each in _accepted(core, ids):
-        if each.vendor_done:
-            with _collected(errors):
-                deliver(core, each.job_id)
-    return errors
+    run = _Pass(core, ids)
+    begun = run.live()
+    run.submit(begun)
+    run.query(run.live())
+    run.deliver(run.live())
+    if patient:
+        run.wait()
+    held = {each.job_id for each in begun if each.state is JobState.SUBMITTING}
+    run.submit(each for each in run.live() if each.job_id not in held)  # an attempt that follows a failed one
+    if patient:
+        run.wait()
+    clear_ended(core, ids)
+    return run.errors
 
 
 class _collected:  # noqa: N801  reads as a verb in `with`
@@ -74,21 +133,19 @@ class _collected:  # noqa: N801  reads as a verb in `with`
         return False
 
 
-def _submitting(core: Core, ids: Sequence[str] | None) -> list[str]:
-    with core.store.read() as tx:
-        return [job.id for job in jobs.live(tx, ids) if job.state is JobState.SUBMITTING]
-
-
-def _accepted(core: Core, ids: Sequence[str] | None) -> list[_Live]:
-    with core.store.read() as tx:
-        found = []
-        for job in jobs.live(tx, ids):
-            if job.state is JobState.SUBMITTING:
-                continue
-            attempt = attempts.latest(tx, job.id)
-            members = tuple(each.status.member for each in attempts.members_of(tx, attempt, job.kind))
-            found.append(_Live(job.id, attempt.provider, members, attempt.state is JobState.SUCCEEDED))
-        return found
+def _described(tx: Connection, job: JobRecord) -> _Live:
+    attempt = attempts.latest(tx, job.id)
+    submitting, vendor_done = job.state is JobState.SUBMITTING, attempt.state is JobState.SUCCEEDED
+    members = () if submitting else attempts.members_of(tx, attempt, job.kind)
+    staging = submitting and attempt.placement.input is not None and attempt.staged_at is None
+    return _Live(
+        job_id=job.id,
+        provider=attempt.provider,
+        state=job.state,
+        members=tuple(each.status.member for each in members),
+        vendor_done=vendor_done,
+        moves_bytes=staging or (vendor_done and attempt.placement.output is not None),
+    )
 
 
 def _query(core: Core, name: str, listed: Sequence[_Live]) -> None:

@@ -1,15 +1,22 @@
-"""Which provider runs a job: the first in order whose kinds, schemes and options fit."""
+"""Which providers may run a job, and in which order: those whose kinds, schemes and options fit.
+
+`provider=` of a call comes first, then the first of `[[routes]]` that fits the job, else all that are configured.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from mediabroker.broker.core import Fleet
+from mediabroker.broker.core import Core, Fleet
+from mediabroker.broker.placement import place, placed
+from mediabroker.config import RouteSettings
 from mediabroker.errors import ConfigurationError, UnsupportedError
 from mediabroker.jobs import JobSpec
 from mediabroker.models import Value
 from mediabroker.spi import Provider, ProviderOptions
+from mediabroker.store.records import Placement, Route
 
 __all__ = ["Choice", "Rejection", "choose", "options_for"]
 
@@ -21,36 +28,63 @@ class Rejection(Value, frozen=True):
     reason: str
 
 
-class Choice(NamedTuple):
-    """The chosen instance and those before it that cannot run the job."""
+@dataclass(frozen=True)
+class Choice:
+    """The provider of the first attempt, which ones may follow, and who cannot run the job."""
 
     provider: Provider
+    route: Route
+    placement: Placement
+    """What has to be staged, with `<token>` in the place of the attempt's token."""
     rejected: tuple[Rejection, ...]
 
 
+@dataclass(frozen=True)
+class _Order:
+    """Instances to be tried, in order. Unless somebody has `asked` for that order, the next best may be better."""
+
+    names: tuple[str, ...]
+    asked: bool
+    max_attempts: int = 1
+    region: str | None = None
+
+
 def choose(
-    fleet: Fleet, spec: JobSpec[Any], *, among: str | Sequence[str] | None, options: Sequence[ProviderOptions]
+    core: Core, spec: JobSpec[Any], *, among: str | Sequence[str] | None, options: Sequence[ProviderOptions]
 ) -> Choice:
-    """The provider for `spec`, of `among` in that order, or of all in configured order.
+    """The providers for `spec`, of `among` in that order, of the route that fits it, or of all in configured order.
+
+    Only `among` and routes let another provider follow when the first has failed. Without either, a provider that
+    reaches input and output by itself goes before one for which they must be staged.
 
     Raises:
         UnsupportedError: no provider fits, with each one's reason; or options for a provider that is not in play.
-        ConfigurationError: `among` names an instance that is not configured, or the only provider lacks a package.
+        ConfigurationError: `among` or a route names an instance that is not configured, or the only provider lacks a
+            package.
     """
-    names = [among] if isinstance(among, str) else list(fleet if among is None else among)
-    candidates, rejected = _candidates(fleet, names, asked=among is not None)
+    order = _order(core, spec, among)
+    candidates, rejected = _candidates(core.fleet, order)
     _refuse_foreign_options(candidates, options)
+    fits: list[tuple[Provider, Placement]] = []
     for provider in candidates:
         try:
-            provider.check(spec, options_for(provider, options))
+            placement = place(core, provider, spec, "<token>")
+            provider.check(placed(spec, placement), options_for(provider, options))
         except (UnsupportedError, ConfigurationError) as error:
-            if len(names) == 1:
+            if len(order.names) == 1:
                 raise  # with nobody else in play, the provider's own word is the best there is
             rejected.append(Rejection(provider=provider.name, reason=str(error)))
         else:
-            return Choice(provider, tuple(rejected))
-    reasons = "; ".join(rejection.reason for rejection in rejected) or "none is configured"
-    raise UnsupportedError(f"no provider can run this {spec.kind} job: {reasons}")
+            fits.append((provider, placement))
+            if not order.asked and not placement.folders:
+                break
+    if not fits:
+        reasons = "; ".join(rejection.reason for rejection in rejected) or "none is configured"
+        raise UnsupportedError(f"no provider can run this {spec.kind} job: {reasons}")
+    provider, placement = fits[0] if order.asked else min(fits, key=lambda fit: bool(fit[1].folders))
+    names = tuple(each.name for each, _ in fits) if order.asked else (provider.name,)
+    route = Route(providers=names, max_attempts=order.max_attempts)
+    return Choice(provider, route, placement, tuple(rejected))
 
 
 def options_for(provider: Provider, options: Sequence[ProviderOptions]) -> ProviderOptions | None:
@@ -58,16 +92,41 @@ def options_for(provider: Provider, options: Sequence[ProviderOptions]) -> Provi
     return next((each for each in reversed(options) if each.provider == provider.type), None)
 
 
-def _candidates(fleet: Fleet, names: Sequence[str], *, asked: bool) -> tuple[list[Provider], list[Rejection]]:
+def _order(core: Core, spec: JobSpec[Any], among: str | Sequence[str] | None) -> _Order:
+    if isinstance(among, str):
+        return _Order((among,), asked=True)
+    if among is not None:
+        names = tuple(dict.fromkeys(among))
+        return _Order(names, asked=True, max_attempts=len(names))
+    found = next((each for each in core.settings.routes if _fits(each, spec)), None)
+    if found is None:
+        return _Order(tuple(core.fleet), asked=False)
+    return _Order(found.providers, True, found.max_attempts or len(found.providers), found.region)
+
+
+def _fits(route: RouteSettings, spec: JobSpec[Any]) -> bool:
+    schemes = ((route.input_schemes, spec.input), (route.output_schemes, spec.output))
+    return (not route.kinds or spec.kind in route.kinds) and all(
+        not wanted or (uri is not None and uri.scheme in wanted) for wanted, uri in schemes
+    )
+
+
+def _candidates(fleet: Fleet, order: _Order) -> tuple[list[Provider], list[Rejection]]:
     # A configured provider that nobody asked for must not stop a job that another one can run.
     usable, rejected = [], []
-    for name in names:
+    for name in order.names:
         try:
-            usable.append(fleet.named(name))
+            provider = fleet.named(name)
         except ConfigurationError as error:
-            if asked:
+            if order.asked:
                 raise
             rejected.append(Rejection(provider=name, reason=str(error)))
+            continue
+        if order.region is not None and provider.region not in (None, order.region):
+            reason = f"{name} is in region {provider.region}, the route asks for {order.region}"
+            rejected.append(Rejection(provider=name, reason=reason))
+        else:
+            usable.append(provider)
     return usable, rejected
 
 

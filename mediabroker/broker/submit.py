@@ -12,12 +12,23 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mediabroker.broker import lease
-from mediabroker.broker.core import Core, new_job_id, token_for
+from mediabroker.broker.attempt import begin, fail
+from mediabroker.broker.core import Core, new_job_id
 from mediabroker.broker.drive import CancelRequestedError, HoldError, drive
+from mediabroker.broker.route import Choice
+from mediabroker.broker.stage import clear_ended, stage
 from mediabroker.broker.tell import end, move
-from mediabroker.errors import ErrorCode, IdempotencyConflictError, InvalidJobError, JobError, ProviderError
+from mediabroker.broker.transfer import StoppedError
+from mediabroker.errors import (
+    ErrorCode,
+    IdempotencyConflictError,
+    InvalidJobError,
+    JobError,
+    MediaError,
+    ProviderError,
+)
 from mediabroker.jobs import JobSpec
-from mediabroker.spi import Provider, ProviderOptions, Submitted
+from mediabroker.spi import ProviderOptions, Submitted
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
 from mediabroker.store.journal import LeaseLostError
@@ -31,7 +42,7 @@ _KEY_LIMIT = 256
 
 
 def commit_intent(
-    core: Core, spec: JobSpec[Any], provider: Provider, options: Sequence[ProviderOptions], key: str | None
+    core: Core, spec: JobSpec[Any], choice: Choice, options: Sequence[ProviderOptions], key: str | None
 ) -> str:
     """Store the job and its first attempt, or find the job that the key already names; the job's id.
 
@@ -49,35 +60,52 @@ def commit_intent(
             return known.id
         job_id = new_job_id()
         given = [{"provider": each.provider, "values": each.model_dump(mode="json")} for each in options]
-        jobs.insert_job(tx, job_id, kind=spec.kind, spec=spec, options=given, key=key, fingerprint=digest, now=now)
-        attempts.insert_attempt(
+        jobs.insert_job(
             tx,
             job_id,
-            1,
-            token=token_for(job_id, 1),
-            provider=provider.name,
-            account=provider.account,
-            region=provider.region,
-            flow_version=provider.capabilities().flow_version,
-            started_at=now,
+            kind=spec.kind,
+            spec=spec,
+            options=given,
+            key=key,
+            fingerprint=digest,
+            route=choice.route,
+            now=now,
         )
+        begin(tx, core, choice.provider, (job_id, spec), number=1)
     return job_id
 
 
 def go_on(core: Core, job_id: str) -> None:
-    """Drive the job's submission as far as it goes, unless it is through or somebody else is at it."""
-    taken = lease.take(core, job_id, state=JobState.SUBMITTING)
-    if taken is None:
-        return
-    job, attempt = taken
+    """Drive the job's submission as far as it goes, unless it is through or somebody else is at it.
+
+    What has to be staged is staged first. When the provider refuses and another one may follow, that one is next.
+    """
+    while (taken := lease.take(core, job_id, state=JobState.SUBMITTING)) is not None:
+        job, attempt = taken
+        _advance(core, job, attempt)
+        with core.store.read() as tx:
+            if attempts.latest(tx, job_id).number == attempt.number:
+                break
+    clear_ended(core, [job_id])
+
+
+def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
     try:
+        stage(core, job, attempt)
         submitted = drive(core, job, attempt)
     except LeaseLostError:
-        _log.info("another process drives the attempt", extra={"job": job_id})
+        _log.info("another process drives the attempt", extra={"job": job.id})
     except HoldError as hold:
         _hold(core, job, attempt, str(hold))
+    except CancelRequestedError:
+        _cancelled(core, job, attempt)
     except ProviderError as refusal:
-        _refused(core, job, attempt, refusal)
+        _failed(core, job, attempt, core.fleet.named(attempt.provider).classify(refusal))
+    except MediaError as error:
+        _failed(core, job, attempt, error.error)
+    except StoppedError:
+        with core.store.write() as tx:
+            attempts.release(tx, attempt)
     except Exception as error:
         _hold(core, job, attempt, f"{type(error).__name__} while submitting")
         raise
@@ -136,11 +164,14 @@ def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> No
         jobs.update_job(tx, job.id, phase="unknown", hold_reason=reason)
 
 
-def _refused(core: Core, job: JobRecord, attempt: AttemptRecord, refusal: ProviderError) -> None:
-    if isinstance(refusal, CancelRequestedError):
-        state, error = JobState.CANCELLED, JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted")
-    else:
-        state, error = JobState.FAILED, core.fleet.named(attempt.provider).classify(refusal)
+def _cancelled(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+    error = JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted")
     with core.store.write() as tx:
         if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
-            end(tx, core, job, attempt, state, error=error)
+            end(tx, core, job, attempt, JobState.CANCELLED, error=error)
+
+
+def _failed(core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> None:
+    with core.store.write() as tx:
+        if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            fail(tx, core, job, attempt, error=error)

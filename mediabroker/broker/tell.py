@@ -101,6 +101,7 @@ def end(
         hold_reason=None,
         inferred=inferred,
         error=stored_error,
+        transfer=None,
         result=result.model_dump(mode="json") if result else None,
         progress=1.0 if state is JobState.SUCCEEDED else job.progress,
         finished_at=now,

@@ -121,7 +121,7 @@ class Watcher:
 
     def _look(self, ids: Sequence[str]) -> list[JobRecord]:
         try:
-            poll(self._core, ids)
+            poll(self._core, ids, patient=False)
         except Exception:
             # A defect in one provider must not silence everybody who waits; the next pass tries again.
             _log.exception("a pass over live jobs failed")

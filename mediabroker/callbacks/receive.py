@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from mediabroker.clock import Clock
 from mediabroker.errors import MediaBrokerError
@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _LONG_POLL_S = 20.0
 _BACKOFF_CAP_S = 60.0
+_MOMENT_S = 0.5
 _RELEASE_AFTER_S = 5.0
 _RELEASE_CAP_S = 300.0
 
@@ -36,6 +37,7 @@ class Receiver:
         self._take = take
         self._clock = clock
         self._stop = Event()
+        self._in_hand = Lock()
         self._failures = 0
         self.trouble: MediaBrokerError | None = None
         """Why nothing can be received at the moment."""
@@ -53,7 +55,10 @@ class Receiver:
         self._stop.set()
 
     def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
+        """Wait for the thread to end, but no longer than a moment for one that has no batch in hand."""
+        self._thread.join(min(timeout_s, _MOMENT_S))
+        if self._thread.is_alive() and self._in_hand.acquire(timeout=max(0.0, timeout_s - _MOMENT_S)):
+            self._in_hand.release()
 
     def receive_once(self, wait_s: float) -> int:
         """One round; how many messages came.
@@ -64,6 +69,10 @@ class Receiver:
         messages = self._source.receive(wait_s=wait_s)
         if not messages:
             return 0
+        with self._in_hand:
+            return self._handle(messages)
+
+    def _handle(self, messages: Sequence[InboundMessage]) -> int:
         if self._stop.is_set():
             self._source.release(messages)
             return 0

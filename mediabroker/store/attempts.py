@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, or_, select, update
 from mediabroker.spi import Member
 from mediabroker.states import JobState
 from mediabroker.store.records import AttemptRecord, MemberRecord
-from mediabroker.store.schema import attempts, members
+from mediabroker.store.schema import attempts, jobs, members
 
 __all__ = [
     "all_of",
@@ -23,6 +23,7 @@ __all__ = [
     "release",
     "soonest_lease_end",
     "take_lease",
+    "uncleared",
     "update_attempt",
     "update_member",
 ]
@@ -91,6 +92,23 @@ def soonest_lease_end(tx: Connection) -> datetime | None:
     """When the first of the leases on attempts that have not ended runs out; None while nobody drives one."""
     query = select(attempts.c.lease_until).where(attempts.c.lease_until.is_not(None), attempts.c.ended_at.is_(None))
     return tx.execute(query.order_by(attempts.c.lease_until).limit(1)).scalar_one_or_none()
+
+
+def uncleared(tx: Connection, ids: Sequence[str] | None = None) -> list[tuple[str, AttemptRecord]]:
+    """Attempts, of these jobs or of all, that have ended by evidence and whose staged objects may still be there."""
+    query = (
+        select(attempts)
+        .join(jobs, jobs.c.id == attempts.c.job_id)
+        .where(
+            attempts.c.placement.is_not(None),
+            attempts.c.ended_at.is_not(None),
+            attempts.c.cleared_at.is_(None),
+            jobs.c.inferred.is_(False),
+        )
+    )
+    if ids is not None:
+        query = query.where(attempts.c.job_id.in_(ids))
+    return [(row.job_id, AttemptRecord.of(row)) for row in tx.execute(query)]
 
 
 def insert_members(tx: Connection, attempt: AttemptRecord, submitted: Sequence[Member]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from mediabroker.errors import ConfigurationError, StoreBusyError, StoreError
 from mediabroker.store.migrate import is_current, migrate
+from mediabroker.store.turns import Turns
 
 __all__ = ["Store", "open_store"]
 
@@ -25,9 +26,11 @@ __all__ = ["Store", "open_store"]
 class Store:
     """Transactions on one database; safe to share between threads, reopened after a fork."""
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, url: str, *, busy_timeout_s: float) -> None:
         self._engine = engine
         self._pid = os.getpid()
+        self._turns = Turns()
+        self._busy_timeout_s = busy_timeout_s
         self.url = url
 
     @contextmanager
@@ -41,22 +44,33 @@ class Store:
         """The write lock from the first statement on; committed and flushed when the block ends, else rolled back.
 
         Raises:
-            StoreBusyError: another process kept the write lock for longer than `busy_timeout_s`.
+            StoreBusyError: others kept the write lock for longer than `busy_timeout_s`.
             StoreError: the disk is full, the file is damaged, or it cannot be written.
         """
-        with self._transaction(writer=True) as tx:
-            yield tx
+        self._notice_fork()
+        turns = self._turns
+        if not turns.acquire(self._busy_timeout_s):
+            raise StoreBusyError(f"other threads of this process keep the write lock of {self.url}")
+        try:
+            with self._transaction(writer=True) as tx:
+                yield tx
+        finally:
+            turns.release()
 
     @contextmanager
     def _transaction(self, *, writer: bool) -> Iterator[Connection]:
-        if os.getpid() != self._pid:
-            # A forked child must not touch its parent's handles, not even to close them.
-            self._engine.dispose(close=False)
-            self._pid = os.getpid()
+        self._notice_fork()
         with _typed_errors(self.url), self._engine.connect() as connection:
             connection.execution_options(writer=writer)
             with connection.begin():
                 yield connection
+
+    def _notice_fork(self) -> None:
+        if os.getpid() != self._pid:
+            # A forked child must not touch its parent's handles, not even to close them, nor wait for its threads.
+            self._engine.dispose(close=False)
+            self._turns = Turns()
+            self._pid = os.getpid()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -74,7 +88,7 @@ def open_store(url: str, *, busy_timeout_s: float = 10.0) -> Store:
     engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    store = Store(engine, url)
+    store = Store(engine, url, busy_timeout_s=busy_timeout_s)
     with store.read() as tx:
         current = is_current(tx)
     if not current:

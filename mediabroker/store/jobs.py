@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 from mediabroker.jobs import JobSpec
 from mediabroker.spi import Origin
 from mediabroker.states import JobState
-from mediabroker.store.records import JobRecord
+from mediabroker.store.records import JobRecord, Route
 from mediabroker.store.schema import attempts, deliveries, jobs, labels
 
 __all__ = ["by_id", "by_key", "finished_before", "insert_job", "live", "release_key", "remove", "search", "update_job"]
@@ -29,10 +29,11 @@ def insert_job(
     key: str | None = None,
     fingerprint: str | None = None,
     origin: Origin | None = None,
+    route: Route | None = None,
     now: datetime,
 ) -> None:
     """Store a job by its spec, or what its `origin` tells of one that another host has submitted."""
-    output = spec.output if spec else origin.output if origin else None
+    output = spec.output if spec else (origin.deliver_to or origin.output) if origin else None
     tx.execute(
         insert(jobs).values(
             id=job_id,
@@ -41,6 +42,7 @@ def insert_job(
             options=list(options),
             output=str(output) if output else None,
             idempotency_key=key,
+            route=route.model_dump(mode="json") if route else None,
             fingerprint=fingerprint,
             state=JobState.SUBMITTING.value,
             user_data=spec.user_data if spec else origin.user_data if origin else None,

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, inspect, select, update
 
 from mediabroker.errors import StoreError
-from mediabroker.store.schema import SCHEMA_VERSION, consumers, deliveries, metadata, quarantine, schema_info
+from mediabroker.store.schema import (
+    SCHEMA_VERSION,
+    attempts,
+    consumers,
+    deliveries,
+    jobs,
+    metadata,
+    quarantine,
+    schema_info,
+)
 
 __all__ = ["is_current", "migrate"]
 
@@ -20,7 +29,16 @@ def _add_callbacks(tx: Connection) -> None:
         table.create(tx)
 
 
-_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _add_callbacks}
+def _add_routes_and_staging(tx: Connection) -> None:
+    """2 to 3: several attempts on a route of providers, and what the broker copies for each."""
+    added = {jobs: ("transfer", "route"), attempts: ("placement", "staged_at", "cleared_at")}
+    for table, names in added.items():
+        for name in names:
+            kind = table.c[name].type.compile(tx.dialect)
+            tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _add_callbacks, 2: _add_routes_and_staging}
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 
 

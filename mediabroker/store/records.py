@@ -11,12 +11,33 @@ from sqlalchemy import Row
 
 from mediabroker.errors import JobError
 from mediabroker.jobs import JobSpec, is_known_kind, result_type_of
+from mediabroker.models import Value
 from mediabroker.refs import MediaURI
-from mediabroker.results import Frames, JobResult
+from mediabroker.results import Frames, JobResult, Transfer
 from mediabroker.spi import Member, MemberStatus
 from mediabroker.states import JobState, MergeKey
 
-__all__ = ["AttemptRecord", "CallRecord", "JobRecord", "MemberRecord"]
+__all__ = ["AttemptRecord", "CallRecord", "JobRecord", "MemberRecord", "Placement", "Route"]
+
+
+class Route(Value, frozen=True):
+    """The providers that may be tried for a job, in order, and how often in all."""
+
+    providers: tuple[str, ...] = ()
+    max_attempts: int = 1
+
+
+class Placement(Value, frozen=True):
+    """Where an attempt's provider finds the input and puts the output, where that is not where the job has them.
+
+    `target` is where the output must go in the end, `folders` what is to be cleared after the attempt.
+    """
+
+    input: MediaURI | None = None
+    output: MediaURI | None = None
+    target: MediaURI | None = None
+    overwrite: bool = False
+    folders: tuple[MediaURI, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +54,8 @@ class JobRecord:
     progress: float | None
     progress_at: datetime | None
     frames: Frames | None
+    transfer: Transfer | None
+    route: Route
     cancel_requested_at: datetime | None
     inferred: bool
     error: JobError | None
@@ -54,6 +77,8 @@ class JobRecord:
             "options": tuple(row.options or ()),
             "state": JobState(row.state),
             "frames": Frames.model_validate(row.frames) if row.frames else None,
+            "transfer": Transfer.model_validate(row.transfer) if row.transfer else None,
+            "route": Route.model_validate(row.route or {}),
             "error": _error(row.error),
             "result": result_type_of(row.kind).model_validate(result) if result is not None else None,
         }
@@ -76,13 +101,21 @@ class AttemptRecord:
     result: JsonValue
     started_at: datetime
     ended_at: datetime | None
+    placement: Placement
+    staged_at: datetime | None
+    cleared_at: datetime | None
     lease_owner: str | None
     lease_epoch: int
     lease_until: datetime | None
 
     @classmethod
     def of(cls, row: Row[Any]) -> AttemptRecord:
-        return cls(**{**row._mapping, "state": JobState(row.state), "error": _error(row.error)})
+        parsed = {
+            "state": JobState(row.state),
+            "error": _error(row.error),
+            "placement": Placement.model_validate(row.placement or {}),
+        }
+        return cls(**{**row._mapping, **parsed})
 
 
 @dataclass(frozen=True)

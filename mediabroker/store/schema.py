@@ -39,7 +39,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Utc(TypeDecorator[datetime]):
@@ -79,6 +79,8 @@ jobs = Table(
     Column("progress", Float),
     Column("progress_at", Utc),
     _json("frames"),
+    _json("transfer"),
+    _json("route"),  # which providers may be tried, in order; null for a job that was adopted
     Column("cancel_requested_at", Utc),
     Column("inferred", Boolean, nullable=False, default=False),
     _json("error"),
@@ -114,6 +116,9 @@ attempts = Table(
     _json("result"),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
+    _json("placement"),  # what is staged, fixed when the attempt begins: settings may change under a job
+    Column("staged_at", Utc),
+    Column("cleared_at", Utc),
     # The lease lives on the attempt's own row: who drives it, and until when.
     Column("lease_owner", String(64)),
     Column("lease_epoch", Integer, nullable=False, default=0),

@@ -113,10 +113,12 @@ def test_unsupported_kind_is_refused_with_no_call_and_nothing_stored(make_broker
     assert vendor.ledger.calls == []
 
 
-def test_unsupported_scheme_names_the_uri(make_broker: MakeBroker, spec: Transcode) -> None:
-    broker, _ = make_broker()
-    with pytest.raises(UnsupportedError, match=r"does not write s3:// \(output s3://bucket/o.mp4\)"):
+def test_a_scheme_that_cannot_be_staged_names_the_uri_and_the_setting(make_broker: MakeBroker) -> None:
+    broker, vendor = make_broker(schemes=["s3"])
+    with pytest.raises(UnsupportedError, match=r"does not read file:// \(input file:///.*set staging.s3 or providers"):
         broker.submit(Transcode(input="a.mp4", output="s3://bucket/o.mp4"))
+    assert list(broker.list()) == []
+    assert vendor.ledger.calls == []
 
 
 def test_options_of_a_provider_not_in_play_are_an_error(make_broker: MakeBroker, spec: Transcode) -> None:

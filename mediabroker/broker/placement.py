@@ -1,0 +1,95 @@
+"""Where an attempt reads and writes: at the job's own URIs, or at a staging place where the provider cannot reach them.
+
+A provider knows nothing of this: it is given a spec and a context that name only what it can reach.
+
+    <place>/<token>/in/input.mp4      the input, copied there before the attempt is submitted
+    <place>/<token>/out/<name>        what the provider writes, copied to the job's output when it is done
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any
+
+from mediabroker.broker.core import Core
+from mediabroker.errors import UnsupportedError
+from mediabroker.jobs import JobSpec
+from mediabroker.refs import MediaURI, Scheme
+from mediabroker.spi import Provider
+from mediabroker.store.records import Placement
+
+__all__ = ["folder_of", "home_of", "place", "placed"]
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
+_NAME_LIMIT_BYTES = 200
+
+
+def place(core: Core, provider: Provider, spec: JobSpec[Any], token: str) -> Placement:
+    """What has to be staged for `spec` to run on `provider`; empty when it reaches everything itself.
+
+    Raises:
+        UnsupportedError: there is no staging place, no store for a scheme, or the input is a folder.
+        MissingDependencyError: a store needs an extra; the message names the `pip install`.
+    """
+    able = provider.capabilities()
+    if spec.kind not in able.kinds:
+        return Placement()  # its own refusal says more
+    staged: dict[str, Any] = {}
+    folders: set[MediaURI] = set()
+    if spec.input.scheme not in able.input_schemes:
+        if spec.input.is_folder:
+            raise UnsupportedError(f"input: {spec.input} is a folder, and only single files can be staged")
+        base = _folder(core, provider, able.input_schemes, f"read {spec.input.scheme}:// (input {spec.input})", token)
+        core.stores.of(spec.input)
+        found = _SUFFIX.fullmatch(posixpath.splitext(spec.input.name)[1])
+        staged["input"] = MediaURI(f"{base}in/input{found.group().lower() if found else ''}")
+        folders.add(base)
+    if spec.output is not None and spec.output.scheme not in able.output_schemes:
+        does = f"write {spec.output.scheme}:// (output {spec.output})"
+        base = _folder(core, provider, able.output_schemes, does, token)
+        core.stores.of(spec.output)
+        staged |= {"output": MediaURI(f"{base}out/{_name(spec.output)}"), "target": spec.output}
+        folders.add(base)
+    return Placement(**staged, overwrite=spec.overwrite, folders=tuple(sorted(folders))) if staged else Placement()
+
+
+def placed(spec: JobSpec[Any], placement: Placement) -> JobSpec[Any]:
+    """The spec as the provider is to see it."""
+    changed = {"input": placement.input, "output": placement.output}
+    return spec.model_copy(update={name: uri for name, uri in changed.items() if uri is not None})
+
+
+def home_of(placement: Placement, made: MediaURI) -> MediaURI:
+    """Where in the job's own output something belongs that lies in the staged one."""
+    assert placement.output is not None
+    assert placement.target is not None
+    if made == placement.output:
+        return placement.target
+    below = made.removeprefix(folder_of(placement.output))
+    return MediaURI(folder_of(placement.target) + below)
+
+
+def folder_of(uri: MediaURI) -> MediaURI:
+    """The folder that a URI names, or lies in, with a slash at its end."""
+    return uri if uri.is_folder else MediaURI(uri.rpartition("/")[0] + "/")
+
+
+def _folder(core: Core, provider: Provider, schemes: frozenset[Scheme], does: str, token: str) -> MediaURI:
+    base = core.settings.staging_place(provider.name, schemes)
+    if base is None:
+        scheme = min(schemes)
+        raise UnsupportedError(
+            f"{provider.name} does not {does}, and there is no place to stage it: set staging.{scheme} or "
+            f"providers.{provider.name}.staging to a folder such as {scheme}://bucket/staging/"
+        )
+    core.stores.of(base)
+    return MediaURI(f"{base}{token}/")
+
+
+def _name(output: MediaURI) -> str:
+    """The output's own name, for it may hold placeholders and tells the format; none that is not a plain name."""
+    if output.is_folder:
+        return ""
+    plain = output.name not in (".", "..") and len(output.name.encode()) <= _NAME_LIMIT_BYTES
+    return output.name if plain else "output"
