@@ -112,6 +112,19 @@ class OssStore:
                 return
             raise explain(error, uri, writing=True) from error
 
+    def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        page = ""
+        while True:
+            try:
+                answer = self._client.call(folder, "list_objects_v2", prefix=folder.key, continuation_token=page)
+            except ProviderError as error:
+                raise explain(error, folder, writing=False) from error
+            base = folder.removesuffix(folder.key)
+            yield from (MediaURI(f"{base}{each.key}") for each in answer.object_list)
+            if not answer.is_truncated:
+                return
+            page = answer.next_continuation_token
+
     def signed_url(self, uri: MediaURI, *, lifetime_s: int = 3600, method: str = "GET") -> SecretStr:
         """A URL with which anybody can read (or, with PUT, write) the object for a while; it does not print itself.
 
