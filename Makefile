@@ -2,6 +2,7 @@
 #
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
+#   make demo-aws                 both services of AWS, simulated on this machine: requests, events, results
 #   make test check test-torch    what CI runs
 #                                 (test-torch: the tests that need torch and OpenVINO, which are large)
 #   make bench bench-engine docs  measure; write the generated reference pages
@@ -15,7 +16,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo test test-torch check lint types imports dist bench bench-engine docs clean
+.PHONY: help demo demo-aws test test-torch check lint types imports dist bench bench-engine docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -27,6 +28,11 @@ $(BIN)/python:
 .venv/local.stamp: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing mediabroker[local] into .venv"
 	@$(PIP) install -c constraints.txt -e '.[local]'
+	@touch $@
+
+.venv/sandbox.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing mediabroker[sandbox] into .venv"
+	@$(PIP) install -c constraints.txt -e '.[sandbox]'
 	@touch $@
 
 .venv/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
@@ -46,6 +52,10 @@ demo: .venv/local.stamp
 	@name=$$(basename "$$VIDEO"); name=$${name%.*}-x$$SCALE; \
 	MEDIABROKER_DATA_DIR="$$OUT/jobs" $(BIN)/mediabroker upscale "$$VIDEO" "$$OUT/$$name.mp4" \
 		--scale "$$SCALE" --overwrite --compare "$$OUT/$$name.html"
+
+demo-aws: .venv/sandbox.stamp
+	@mkdir -p "$$OUT/aws"
+	@$(BIN)/python examples/demo_aws/demo.py "$$VIDEO" "$$OUT/aws"
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
