@@ -7,9 +7,10 @@ with Sandboxes(["aws"], Path("sandbox")) as sandbox:
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,6 +106,20 @@ class Sandboxes:
         except ImportError as error:
             raise MissingDependencyError("the sandbox needs tomlkit: pip install 'mediabroker[sandbox]'") from error
         return tomlkit.dumps(self.settings)
+
+    @contextmanager
+    def in_environment(self) -> Iterator[None]:
+        """This process, and what it starts, find their way here while the body runs: through `os.environ`."""
+        before = {name: os.environ.get(name) for name in self.environment}
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,6 @@ the code that runs in the cloud, the functions' handlers, the chain of Batch job
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ BUCKET, QUEUE = "media", "media-events"
 
 def main(video: Path, folder: Path) -> None:
     say("Start S3, SQS, Batch, Lambda and API Gateway on 127.0.0.1")
-    with Sandboxes(["aws"], folder / "sandbox") as sandbox:
-        os.environ.update(sandbox.environment)  # from here on, boto3 talks to the sandbox
+    with Sandboxes(["aws"], folder / "sandbox") as sandbox, sandbox.in_environment():  # boto3 talks to it, too
         facts = sandbox.facts["aws"]
         with httpx.Client(headers={"x-api-key": facts["x-api-key"]}, timeout=30) as http:
             upscale(http, facts["REST API"], video, folder, sandbox.config_path)

@@ -19,10 +19,8 @@ _SOURCE, _TARGET = "s3://media/in/clip.mp4", "s3://media/out/clip.mp4"
 
 
 @pytest.fixture
-def sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandboxes]:
-    with Sandboxes(["aws"], tmp_path / "box") as sandboxes:
-        for name, value in sandboxes.environment.items():
-            monkeypatch.setenv(name, value)
+def sandboxes(tmp_path: Path) -> Iterator[Sandboxes]:
+    with Sandboxes(["aws"], tmp_path / "box") as sandboxes, sandboxes.in_environment():
         yield sandboxes
 
 

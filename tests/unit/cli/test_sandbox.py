@@ -75,6 +75,18 @@ def test_environment_file_is_for_its_owner_and_survives_a_shell(offer: Path, tmp
     assert told == f"a 'quoted' key|{sandboxes.config_path}"
 
 
+def test_a_process_is_in_the_sandbox_for_as_long_as_it_says(
+    offer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_KEY", "mine")
+    with Sandboxes(["acme", "zenith"], tmp_path / "box") as sandboxes:
+        with sandboxes.in_environment():
+            assert (os.environ["ACME_KEY"], os.environ["ZENITH_KEY"]) == ("a 'quoted' key", "a 'quoted' key")
+            assert load_settings().stores.keys() == {"acme", "zenith"}
+        assert os.environ["ACME_KEY"] == "mine"
+        assert "ZENITH_KEY" not in os.environ
+
+
 def test_what_was_started_stops_when_another_one_cannot_start(offer: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"sandbox clash: providers\.acme is already another sandbox's"):
         Sandboxes(["acme", "clash"], tmp_path / "box")
