@@ -16,7 +16,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo demo-aws test test-torch check lint types imports dist bench bench-engine docs clean
+.PHONY: help demo demo-aws test test-torch check lint types imports dist bench bench-engine bench-aws docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -92,6 +92,10 @@ bench: .venv/dev.stamp
 # The engine beside its bare model and beside scripts; about four minutes. ARGS=--page writes docs/reference/benchmarks.md.
 bench-engine: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+# The services on the simulators beside the tools they are made of; about ten minutes.
+bench-aws: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.aws $(ARGS)
 
 docs: .venv/dev.stamp
 	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md

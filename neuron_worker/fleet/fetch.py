@@ -58,7 +58,10 @@ def local_source(
 def _fetch(stores: Stores, uri: MediaURI, expected: SourceVersion, folder: Path, stop: Event) -> None:
     partial = folder / _PARTIAL
     arrived = partial.stat().st_size if partial.exists() else 0
-    check_room(folder, max(0, expected.size_bytes - arrived))
+    if arrived > expected.size_bytes:  # whatever it is, it is not the beginning of this
+        partial.unlink()
+        arrived = 0
+    check_room(folder, expected.size_bytes - arrived)
     digest = download(stores, uri, partial, stop)
     try:
         # Again: what was read may have been another version than the one that was looked at before.

@@ -1,0 +1,1 @@
+"""What the cloud's way costs beside the direct one, on the simulators: `python -m benchmarks.aws`."""
