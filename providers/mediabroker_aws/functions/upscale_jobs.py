@@ -52,7 +52,7 @@ class UpscaleJobs:
 
     def __init__(self, settings: UpscaleSettings, *, account: str | None = None, clock: Clock | None = None) -> None:
         batch = settings.batch()
-        self._settings, self._account, self._clock = settings, account, clock or SystemClock()
+        self.settings, self._account, self._clock = settings, account, clock or SystemClock()
         self._provider = BatchChain(settings.provider, batch.model_dump(mode="json"))
         self._transports: Mapping[str, Transport] = {each: self._provider.connect(each) for each in ("batch", "s3")}
         self._store: ObjectStore = S3Store(batch.s3().model_dump())
@@ -68,7 +68,7 @@ class UpscaleJobs:
             HoldError: ask again later; the same job will go on.
             ProviderError: the source, the output or Batch refuse it; `provider_code` says why.
         """
-        spec = order.spec(self._settings)
+        spec = order.spec(self.settings)
         self._provider.check(spec, order.options)
         fresh = Ticket(
             job_id="",
@@ -171,7 +171,7 @@ class UpscaleJobs:
             self._perform,
             self._ledger,
             clock=self._clock,
-            settle_s=self._settings.settle_time_s,
+            settle_s=self.settings.settle_time_s,
             look=lambda call, reply: self._check_size(ticket, call, reply),
         )
 
@@ -179,10 +179,10 @@ class UpscaleJobs:
         if call.operation != "ReadMetadata":
             return
         width_px, height_px, scale = int(str(reply["width_px"])), int(str(reply["height_px"])), ticket.spec.scale
-        if width_px * height_px * scale**2 > self._settings.max_output_pixels:
+        if width_px * height_px * scale**2 > self.settings.max_output_pixels:
             raise ProviderError(
                 f"Video size exceeded the limit: {width_px}x{height_px} times {scale} is more than "
-                f"{self._settings.max_output_pixels} pixels",
+                f"{self.settings.max_output_pixels} pixels",
                 provider=self._provider.name,
                 operation=call.operation,
                 provider_code=ErrorCode.UNSUPPORTED.value,
@@ -226,7 +226,7 @@ class UpscaleJobs:
 
     def _unseen(self, ticket: Ticket, members: Sequence[Member]) -> JobView:
         age = self._clock.now() - ticket.created_at
-        if age > timedelta(seconds=self._settings.settle_time_s):
+        if age > timedelta(seconds=self.settings.settle_time_s):
             raise JobNotFoundError(f"Batch no longer knows job {ticket.job_id}, and nobody asked how it ended in time")
         return self._view(ticket, members, JobState.QUEUED, phase="submitted")
 

@@ -151,13 +151,6 @@ class Submission:
     def _create(self, call: Call[Any]) -> Reply:
         if known := self._record(f"{call.step}.accepted", call):
             return self._accept(call, known["reply"])
-        if self._record("cancel") is not None:
-            raise ProviderError(
-                "the job was cancelled before this step was submitted",
-                provider=self._provider.name,
-                operation=call.operation,
-                provider_code=ErrorCode.CANCELLED.value,
-            )
         number, sent = self._last_sent(call)
         if sent is not None and self._record(f"{call.step}.{number}.withdrawn") is None:
             if reply := self._found(call):
@@ -165,6 +158,13 @@ class Submission:
             left_s = self._left_s(sent["at"])
             if left_s > 0:
                 raise HoldError(f"whether Batch has accepted {call.step} is not known yet", left_s)
+        if self._record("cancel") is not None:  # only now: what is there already must be ended, too
+            raise ProviderError(
+                "the job was cancelled before this step was submitted",
+                provider=self._provider.name,
+                operation=call.operation,
+                provider_code=ErrorCode.CANCELLED.value,
+            )
         return self._send(call, number + 1)
 
     def _send(self, call: Call[Any], number: int) -> Reply:
