@@ -180,7 +180,8 @@ class Transcode(JobSpec[VideoResult], frozen=True):
 
     For `mp4`, `output` is the file; at most one rendition, none keeps the source's size. For `hls`, `output` is the
     master playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default ladder up to the
-    source's height.
+    source's height. Providers that name the files themselves take a folder as `output`, with a slash at its end, and
+    some take one as `input`: then every file in it is transcoded.
     """
 
     kind: Literal["transcode"] = "transcode"
@@ -201,7 +202,7 @@ class Transcode(JobSpec[VideoResult], frozen=True):
     def _fits_container(self) -> Self:
         if self.container == "mp4" and len(self.renditions) > 1:
             raise ValueError("renditions: an mp4 file holds one; use container='hls' for a ladder")
-        if self.container == "hls" and not self.output.key.endswith(".m3u8"):
+        if self.container == "hls" and not self.output.key.endswith((".m3u8", "/")):
             raise ValueError(f"output: {self.output} must end in .m3u8, the master playlist of the ladder")
         return self
 

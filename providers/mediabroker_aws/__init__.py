@@ -1,4 +1,4 @@
-"""Amazon Web Services: super-resolution on Batch, S3 objects and SQS queues. Needs the extra `aws`.
+"""Amazon Web Services: super-resolution on Batch, transcodes on Lambda, S3 and SQS. Needs the extra `aws`.
 
 Names load when they are first used, so that a command that lists plug-ins does not load the vendor's SDK.
 """
@@ -9,18 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediabroker_aws.options import BatchOptions
+    from mediabroker_aws.options import BatchOptions, LambdaOptions
     from mediabroker_aws.provider import BatchProvider
     from mediabroker_aws.s3 import S3Store
     from mediabroker_aws.settings import AwsSettings
     from mediabroker_aws.sqs import SqsSource
+    from mediabroker_aws.transcoder import LambdaProvider
 
-__all__ = ["AwsSettings", "BatchOptions", "BatchProvider", "S3Store", "SqsSource"]
+__all__ = ["AwsSettings", "BatchOptions", "BatchProvider", "LambdaOptions", "LambdaProvider", "S3Store", "SqsSource"]
 
 _HOMES = {
     "AwsSettings": "settings",
     "BatchOptions": "options",
     "BatchProvider": "provider",
+    "LambdaOptions": "options",
+    "LambdaProvider": "transcoder",
     "S3Store": "s3",
     "SqsSource": "sqs",
 }

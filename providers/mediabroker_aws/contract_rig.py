@@ -30,7 +30,7 @@ from mediabroker_aws.simulator import HOLD, BatchServer, BatchSimulator, Exited,
 from mediabroker_aws.simulator.moto import MotoServer
 from mediabroker_aws.simulator.records import Job
 
-__all__ = ["BatchRig", "make_clip"]
+__all__ = ["BatchRig", "make_clip", "shared_moto"]
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -62,7 +62,7 @@ class BatchRig(Rig):
         self.server = BatchServer(self.simulator, secrets={_ACCESS_KEY: _SECRET_KEY})
         self.bucket = f"rig-{uuid4().hex[:12]}"
         session = boto3.session.Session(_ACCESS_KEY, _SECRET_KEY, region_name=REGION)
-        self.s3 = session.client("s3", endpoint_url=_moto().url)
+        self.s3 = session.client("s3", endpoint_url=shared_moto().url)
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.upload_file(str(make_clip(folder / "clip.mp4")), self.bucket, "in/clip.mp4")
         self.simulator.add_queue("spot")
@@ -73,14 +73,14 @@ class BatchRig(Rig):
             "account": ACCOUNT,
             "region": REGION,
             "endpoint_url": self.server.url,
-            "s3_endpoint_url": _moto().url,
+            "s3_endpoint_url": shared_moto().url,
             "path_style": True,
             "queues": {"spot": "spot"},
             "job_definition": "upscale",
             "work": f"s3://{self.bucket}/wip",
             "settle_time_s": 0.0,
         }
-        self.store_settings: dict[str, Any] = {"region": REGION, "endpoint_url": _moto().url, "path_style": True}
+        self.store_settings: dict[str, Any] = {"region": REGION, "endpoint_url": shared_moto().url, "path_style": True}
         """`[stores.s3]` of a broker that looks at the outputs."""
         self._made = 0
 
@@ -158,7 +158,7 @@ def _belongs(job: Job, started: Started) -> bool:
 
 
 @cache
-def _moto() -> MotoServer:
+def shared_moto() -> MotoServer:
     """One for the life of the process: it takes seconds to start, and each rig has a bucket of its own."""
     server = MotoServer()
     atexit.register(server.close)

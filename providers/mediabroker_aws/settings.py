@@ -16,6 +16,7 @@ __all__ = [
     "AwsSettings",
     "BatchQueues",
     "BatchSettings",
+    "LambdaSettings",
     "S3Settings",
     "ServiceSettings",
     "SqsSettings",
@@ -124,14 +125,52 @@ class ServiceSettings(Value, frozen=True):
     @field_validator("service_url")
     @classmethod
     def _encrypted(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-            return url
-        raise ValueError("use https; over http the key would be readable on the way (loopback excepted)")
+        return _refuse_readable(url)
 
     def s3(self) -> S3Settings:
         """How the bucket is reached, where it is."""
         return S3Settings(**self.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"}))
+
+
+class LambdaSettings(AwsSettings, frozen=True):
+    """`[providers.<name>]` of type `aws-lambda`: the transcoding service, by its URL or by its function.
+
+    `endpoint_url` is Lambda's; S3 has its own.
+    """
+
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    url: str | None = None
+    """`https://…/prod/videoTranscode`. Callers need its API key, and AWS credentials that may use the bucket."""
+    api_key: SecretStr | None = None
+    """Without it, the environment variable `MEDIABROKER_TRANSCODE_API_KEY`."""
+    function: str | None = None
+    """Name or ARN of the function, for callers that may invoke it."""
+    read_timeout_s: float = Field(default=60.0, gt=0)
+    settle_time_s: float = Field(default=30.0, ge=0)
+    """How long a request whose answer was lost may still be worked on."""
+    poll_interval_s: float = Field(default=5.0, gt=0)
+    silent_after_s: float = Field(default=1800.0, gt=0)
+    """A work that runs and says nothing for so long is over. Workers speak every 15 s; Lambda tries for minutes."""
+    s3_endpoint_url: str | None = None
+    path_style: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _encrypted(cls, url: str | None) -> str | None:
+        return url and _refuse_readable(url)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LambdaSettings:
+        if (self.url is None) == (self.function is None):
+            raise ValueError("give url or function, one of the two")
+        return self
+
+
+def _refuse_readable(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        return url
+    raise ValueError("use https; over http the key would be readable on the way (loopback excepted)")
 
 
 S = TypeVar("S", bound=Value)

@@ -6,7 +6,6 @@ Source: Amazon S3 User Guide, "Conditional writes" (`If-None-Match: *`, `If-Matc
 
 from __future__ import annotations
 
-import json
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple
 
@@ -15,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from mediabroker.errors import JobError, ProviderError
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
-from mediabroker.spi import Origin
 from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.transcoder_wire import TranscodeRequest
 
 __all__ = ["SOURCE", "Seen", "Status", "StatusBoard", "build_completion"]
 
@@ -36,7 +35,7 @@ class Status(BaseModel):
     state: Literal["queued", "running", "publishing", "succeeded", "failed", "cancelled"]
     source: MediaURI
     output: MediaURI
-    origin: Origin | None = None
+    request: TranscodeRequest
     owner: str | None = None
     attempts: int = 0
     progress: float | None = None
@@ -110,6 +109,5 @@ def _where(home: str) -> dict[str, Any]:
 
 def build_completion(home: str, status: Status, *, region: str | None) -> dict[str, JsonValue]:
     """The message that tells that the work has ended. Whoever takes it looks at the status itself."""
-    origin: JsonValue = json.loads(status.origin.model_dump_json()) if status.origin else None
     message: dict[str, JsonValue] = {"source": SOURCE, "version": 1, "region": region, "id": home}
-    return {**message, "state": status.state, "output": str(status.output), "origin": origin}
+    return {**message, "state": status.state, "output": str(status.output), "request": status.request.fields()}

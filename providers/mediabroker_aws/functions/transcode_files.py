@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -75,13 +75,12 @@ class FileDesk:
         """Put the work down as queued, then start a worker. One that is queued already may have lost its worker."""
         if self._write(request, names, seen) is None:
             return  # the same request was quicker
-        work = {"home": names.home, "type": request.type, "v_height": request.v_height, "v_bitrate": request.v_bitrate}
         try:
             self._functions.call(
                 "invoke",
                 FunctionName=self._settings.worker,
                 InvocationType="Event",
-                Payload=json.dumps({"work": work}),
+                Payload=json.dumps({"work": names.home}),
             )
         except ProviderError as error:
             code = ErrorCode.RATE_LIMITED if error.retryable else ErrorCode.PROVIDER_INTERNAL
@@ -92,6 +91,6 @@ class FileDesk:
     def _write(
         self, request: TranscodeRequest, names: Names, seen: Seen | None, *, error: JobError | None = None
     ) -> str | None:
-        status: dict[str, Any] = {"state": "failed" if error else "queued", "error": error}
-        written = Status(source=names.source, output=names.output, origin=request.origin, **status)
+        state: Literal["failed", "queued"] = "failed" if error else "queued"
+        written = Status(state=state, error=error, source=names.source, output=names.output, request=request)
         return self._board.write(names.home, written, replaces=seen.etag if seen else None)

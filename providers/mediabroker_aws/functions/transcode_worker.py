@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, MediaError, ProviderError
 from mediabroker.media.limits import PROCESS_LIMITS
@@ -33,7 +33,7 @@ from mediabroker_aws.settings import AwsSettings
 from mediabroker_aws.transcoder_status import StatusBoard, build_completion
 from mediabroker_aws.transcoder_wire import choose_renditions
 
-__all__ = ["Work", "Worker", "handler"]
+__all__ = ["Worker", "handler"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +44,6 @@ _MARGIN = 0.1
 _MARGIN_S = 60.0
 _READ_BYTES = 1 << 20
 _CONTAINERS: dict[str, Literal["mp4", "hls"]] = {"mp4": "mp4", "m3u8": "hls"}
-
-
-class Work(BaseModel):
-    """What one invocation is asked to do; the rest is in the status at `home`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    home: str
-    type: Literal["mp4", "m3u8"]
-    v_height: int
-    v_bitrate: int
 
 
 def handler(event: Any, context: Any) -> Any:
@@ -68,7 +57,7 @@ def _worker() -> Worker:
 
 
 class Worker:
-    """Does each work once, however often it is invoked for it."""
+    """Does each work once, however often it is invoked for it: `{"work": <home of the status>}`."""
 
     def __init__(self, settings: TranscoderSettings) -> None:
         self._settings = settings
@@ -83,13 +72,13 @@ class Worker:
         Raises:
             ProviderError: S3 cannot be used now; Lambda is to try again.
         """
-        work = Work.model_validate(event["work"])
-        claim = Claim.take(self._board, work.home, context.aws_request_id)
+        home = str(event["work"])
+        claim = Claim.take(self._board, home, context.aws_request_id)
         if claim is None:
-            return {"id": work.home, "state": "not mine"}
+            return {"id": home, "state": "not mine"}
         try:
             with claim.kept():
-                ended = self._done(claim, work, context)
+                ended = self._done(claim, context)
         except MediaError as error:
             ended = self._failed(claim, error.error)
         except Exception as error:
@@ -98,23 +87,24 @@ class Worker:
             if claim.status.attempts < _ATTEMPTS:
                 claim.move(state="queued")
                 raise
-            _log.exception("the last attempt failed", extra={"home": work.home})
+            _log.exception("the last attempt failed", extra={"home": home})
             ended = self._failed(claim, JobError.of(ErrorCode.PROVIDER_INTERNAL, f"{type(error).__name__}: {error}"))
-        return {"id": work.home, "state": ended}
+        return {"id": home, "state": ended}
 
-    def _done(self, claim: Claim, work: Work, context: Any) -> str:
+    def _done(self, claim: Claim, context: Any) -> str:
         status = claim.status
         if status.state == "publishing" and self._store.stat(status.output) is not None:
             return self._succeeded(claim)  # only the last word was not said
         self._clear(claim)
-        renditions = choose_renditions(work.type, work.v_height, work.v_bitrate)
+        asked = status.request
+        renditions = choose_renditions(asked.type, asked.v_height, asked.v_bitrate)
         check_fits(read_metadata(self._store, status.source), renditions, self._settings)
         with workplace(Path(tempfile.gettempdir()) / "mediabroker-transcode") as folder:
             source, made = folder / "source.mp4", folder / "made"
             made.mkdir()
             self._download(status.source, source, claim)
-            settings = TranscodeSettings(container=_CONTAINERS[work.type], renditions=renditions)
-            final = made / f"video.{work.type}"
+            settings = TranscodeSettings(container=_CONTAINERS[asked.type], renditions=renditions)
+            final = made / f"video.{asked.type}"
             result = self._transcode(source, final, settings, claim, context)
             self._publish(claim, final, result)
         return self._succeeded(claim)

@@ -15,6 +15,7 @@ from mediabroker_aws.functions import transcode_claim
 from mediabroker_aws.functions.transcode_settings import TranscoderSettings
 from mediabroker_aws.functions.transcode_worker import Worker
 from mediabroker_aws.simulator import Function
+from mediabroker_aws.simulator.functions import Context
 from tests.clips import make_clip
 from tests.unit.aws.conftest import Aws
 from tests.unit.aws.transcoding import TIME, Service, clip, serving
@@ -171,12 +172,10 @@ def test_a_source_that_is_gone_fails_the_work(service: Service, tmp_path: Path) 
 
 def test_ffmpeg_ends_before_lambda_would_end_the_function(service: Service, tmp_path: Path) -> None:
     queue(service, longer(tmp_path))
-    settings = TranscoderSettings(buckets=service.bucket, worker_timeout_s=10.0, pixels_per_s=1e12)  # 1 s is kept back
-    service.simulator.add(Function("hurried", Worker(settings), timeout_s=1.3))
-    work = {"home": f"s3://{service.bucket}/{FOLDER}", "type": "mp4", "v_height": 480, "v_bitrate": 800_000}
-    hurried = service.simulator.find("hurried")
-    outcome = service.simulator.start(hurried, json.dumps({"work": work}).encode()).result(120)
-    assert (outcome.function_error, json.loads(outcome.payload)["state"]) == (None, "failed")
+    settings = TranscoderSettings(buckets=service.bucket, worker_timeout_s=10.0, pixels_per_s=1e12)
+    hurried = Context("worker", "arn", "id", time.time() + 1.3, memory_mb=1024)  # of which 1 s is kept back
+    ended = Worker(settings)({"work": f"s3://{service.bucket}/{FOLDER}"}, hurried)
+    assert ended["state"] == "failed"
     error = service.status(FOLDER)["error"]
     assert (error["code"], error["message"][:19]) == ("OUT_OF_RESOURCES", "too long for Lambda")
     assert service.keys(FOLDER) == [f"{FOLDER}status.json"]

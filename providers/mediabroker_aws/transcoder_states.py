@@ -1,0 +1,167 @@
+"""The transcoding service's words in ours: a status as an observation, several as one attempt, messages as hints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from mediabroker.errors import ErrorCode, JobError
+from mediabroker.refs import MediaURI
+from mediabroker.results import Item, Output, VideoResult
+from mediabroker.spi import MemberStatus, Observation
+from mediabroker.states import JobState
+from mediabroker_aws.transcoder_status import SOURCE, Status
+from mediabroker_aws.transcoder_wire import TranscodeRequest
+
+__all__ = ["NO_NAME", "REFUSED", "fold_files", "observe", "observe_existing", "observe_refused", "parse_message"]
+
+REFUSED, NO_NAME = "not-mp4:", "no-name:"
+"""Begin the ids of members that the service does not take: known from their key alone."""
+
+_STATES: Mapping[str, tuple[JobState, int]] = {
+    "queued": (JobState.QUEUED, 0),
+    "running": (JobState.RUNNING, 0),
+    "publishing": (JobState.RUNNING, 1),
+    "succeeded": (JobState.SUCCEEDED, 0),
+    "failed": (JobState.FAILED, 0),
+    "cancelled": (JobState.CANCELLED, 0),
+}
+
+
+def observe(home: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Observation:
+    """The work at `home`, as its status says."""
+    status = Status.model_validate(reply["status"])
+    state, sub_rank = _STATES[status.state]
+    error = status.error
+    if state is JobState.RUNNING and reply["age_s"] > silent_after_s:
+        state = JobState.FAILED
+        error = JobError.of(ErrorCode.WORKER_CRASHED, f"its worker has said nothing for {reply['age_s']:.0f} s")
+    if state is JobState.CANCELLED:
+        error = JobError.of(ErrorCode.CANCELLED, "cancelled")
+    return Observation(
+        native_id=home,
+        state=state,
+        phase=status.state,
+        vendor_attempt=status.attempts,
+        sub_rank=sub_rank,
+        progress=1.0 if state is JobState.SUCCEEDED else status.progress or 0.0,
+        error=error,
+        result=_result(status, state, error),
+        raw=dict(reply["status"]),
+    )
+
+
+def _result(status: Status, state: JobState, error: JobError | None) -> VideoResult | None:
+    if not state.is_terminal:
+        return None
+    outcome: Literal["ok", "failed"] = "ok" if state is JobState.SUCCEEDED else "failed"
+    item = Item(source=status.source, outcome=outcome, output=status.output, error=error)
+    made = status.result if state is JobState.SUCCEEDED and status.result else VideoResult()
+    outputs = made.outputs or ((Output(uri=status.output),) if state is JobState.SUCCEEDED else ())
+    return made.model_copy(update={"outputs": outputs, "items": (item,)})
+
+
+def observe_existing(home: str, output: MediaURI, source: MediaURI) -> Observation:
+    """The work at `home` was not needed: its output was there before."""
+    item = Item(source=source, outcome="exist", output=output)
+    result = VideoResult(outputs=(Output(uri=output),), items=(item,))
+    raw: JsonValue = {"status": "exist", "dst": str(output)}
+    return Observation(native_id=home, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
+
+
+def observe_refused(native_id: str) -> Observation:
+    """A file that the service does not take."""
+    kind, _, uri = native_id.partition(":")
+    reason = "not .mp4" if f"{kind}:" == REFUSED else "its name makes no safe and legal name of an output"
+    code = ErrorCode.MEDIA_UNSUPPORTED if f"{kind}:" == REFUSED else ErrorCode.INVALID_SPEC
+    error = JobError.of(code, reason, provider_code=reason)
+    item = Item(source=MediaURI(uri), outcome="failed", error=error)
+    return Observation(
+        native_id=native_id,
+        state=JobState.FAILED,
+        phase="error",
+        error=error,
+        result=VideoResult(items=(item,)),
+        raw={"error": reason, "src": uri},
+    )
+
+
+def fold_files(members: Sequence[MemberStatus]) -> Observation:
+    """All files as one: over when each of them is, and `PARTIAL` when some of several have failed."""
+    progress = sum(1.0 if each.state.is_terminal else each.progress or 0.0 for each in members) / len(members)
+    living = [each for each in members if not each.state.is_terminal]
+    if living:
+        begun = len(living) < len(members) or any(each.state is JobState.RUNNING for each in living)
+        state = JobState.RUNNING if begun else JobState.QUEUED
+        busiest = max(living, key=lambda each: each.state.rank)
+        return _folded(members, state, progress, phase=busiest.phase, raw=busiest.raw)
+    failed = [each for each in members if each.state is JobState.FAILED]
+    cancelled = [each for each in members if each.state is JobState.CANCELLED]
+    result = _joined(members)
+    if cancelled:
+        error = JobError.of(ErrorCode.CANCELLED, f"{len(cancelled)} of {len(members)} were cancelled")
+        return _folded(members, JobState.CANCELLED, progress, error=error, result=result, raw=cancelled[0].raw)
+    if not failed:
+        return _folded(members, JobState.SUCCEEDED, 1.0, result=result, raw=members[-1].raw)
+    error = failed[0].error or JobError.of(ErrorCode.UNKNOWN, "failed without a word")
+    if len(members) > 1:
+        said = f"{len(failed)} of {len(members)} files failed; the first: {error.message}"
+        error = JobError.of(ErrorCode.PARTIAL, said)
+    return _folded(members, JobState.FAILED, progress, error=error, result=result, raw=failed[0].raw)
+
+
+def _folded(members: Sequence[MemberStatus], state: JobState, progress: float, **more: Any) -> Observation:
+    return Observation(native_id=members[-1].member.native_id, state=state, progress=progress, **more)
+
+
+def _joined(members: Sequence[MemberStatus]) -> VideoResult | None:
+    known = [each.result for each in members if isinstance(each.result, VideoResult)]
+    if not known:
+        return None
+    outputs = tuple(output for each in known for output in each.outputs)
+    items = tuple(item for each in known for item in each.items)
+    base = known[0] if len(members) == 1 else VideoResult()
+    return base.model_copy(update={"outputs": outputs, "items": items})
+
+
+class _Completion(BaseModel):
+    """What the worker sends; fields that a later release adds are ignored."""
+
+    source: Literal["mediabroker.transcoder"]
+    region: str | None = None
+    id: str = Field(pattern=r"^s3://[^/]+/.+/$", max_length=1200)
+    state: str = Field(max_length=64)
+    request: TranscodeRequest
+
+
+class _Failed(BaseModel):
+    """What Lambda sends to a destination when an invocation of the worker has failed for good."""
+
+    class Context(BaseModel):
+        arn: str = Field(alias="functionArn")
+        condition: str
+
+    class Payload(BaseModel):
+        work: str = Field(pattern=r"^s3://[^/]+/.+/$", max_length=1200)
+
+    context: Context = Field(alias="requestContext")
+    payload: Payload = Field(alias="requestPayload")
+
+
+def parse_message(message: Mapping[str, JsonValue], *, region: str | None) -> list[Observation] | None:
+    """The work that a completion, or Lambda's record of a failed invocation, speaks of; None: not of this service."""
+    try:
+        if message.get("source") != SOURCE:
+            failed = _Failed.model_validate(message)
+            where, home = failed.context.arn.split(":")[3:4], failed.payload.work
+            return None if region and where != [region] else [Observation(native_id=home, phase="lost by Lambda")]
+        told = _Completion.model_validate(message)
+    except (ValidationError, ValueError):
+        return None
+    if region and told.region not in (None, region):
+        return None
+    origin = told.request.origin
+    raw: JsonValue = {"id": told.id, "request": told.request.fields()}
+    return [Observation(native_id=told.id, phase=told.state, token=origin and origin.token, origin=origin, raw=raw)]

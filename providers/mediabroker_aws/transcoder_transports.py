@@ -1,0 +1,180 @@
+"""The only I/O of the provider `aws-lambda`: the service, by HTTP or by Lambda, and the objects in S3."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from mediabroker.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ErrorCode,
+    MediaError,
+    ProviderError,
+    SubmissionUnknownError,
+    ThrottledError,
+    UnavailableError,
+)
+from mediabroker.refs import MediaURI
+from mediabroker.spi import Call, Reply
+from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.s3 import S3Store
+from mediabroker_aws.settings import AwsSettings, LambdaSettings
+from mediabroker_aws.transcoder_status import StatusBoard
+
+__all__ = ["FunctionTransport", "HttpTransport", "StorageTransport"]
+
+_KEY_VARIABLE = "MEDIABROKER_TRANSCODE_API_KEY"
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_CODES: Mapping[int, ErrorCode] = {
+    400: ErrorCode.INVALID_SPEC,
+    403: ErrorCode.INPUT_DENIED,
+    404: ErrorCode.INPUT_NOT_FOUND,
+    413: ErrorCode.INVALID_SPEC,
+}
+"""What the service's own refusals mean for the job."""
+_FORBIDDEN = "Forbidden"
+"""The gateway's word for a wrong API key; the service's own 403s are whole sentences."""
+
+
+class HttpTransport:
+    """Performs `videoTranscode` at the service's URL. Thread-safe."""
+
+    def __init__(self, settings: LambdaSettings) -> None:
+        key = settings.api_key.get_secret_value() if settings.api_key else os.environ.get(_KEY_VARIABLE)
+        if not key:
+            raise ConfigurationError(f"the transcoding service wants an API key: set api_key, or {_KEY_VARIABLE}")
+        self._url = settings.url or ""
+        self._client = httpx.Client(
+            headers={"x-api-key": key, "user-agent": "mediabroker"},
+            timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
+        )
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`."""
+        try:
+            answer = self._client.post(self._url, json=call.params)
+        except _NOTHING_SENT as error:
+            raise UnavailableError(f"{call.operation}: {error}", **_about(call)) from None
+        except httpx.TransportError as error:
+            raise SubmissionUnknownError(f"{call.operation}: {type(error).__name__}", **_about(call)) from None
+        wait_s = answer.headers.get("retry-after", "")
+        return _checked(call, answer.status_code, answer.content, float(wait_s) if wait_s.isdigit() else None)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class FunctionTransport:
+    """Performs `videoTranscode` by invoking the service's function. Thread-safe."""
+
+    def __init__(self, settings: LambdaSettings) -> None:
+        self._function = settings.function
+        self._client = AwsClient("lambda", settings)
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`."""
+        payload = json.dumps(call.params).encode()
+        answer = self._client.create("invoke", FunctionName=self._function, Payload=payload)
+        body = answer["Payload"].read()
+        if answer.get("FunctionError"):
+            raise SubmissionUnknownError(f"{call.operation}: the function failed: {body[:300]!r}", **_about(call))
+        status = 200
+        with suppress(ValueError, AttributeError, TypeError):  # what it is instead, is found out below
+            status = int(json.loads(body).get("statusCode", 200))
+        return _checked(call, status, body, None)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _checked(call: Call[Any], status: int, body: bytes, retry_after_s: float | None) -> Reply:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    if status == 200:
+        if not isinstance(content, dict):
+            raise SubmissionUnknownError(f"{call.operation}: the answer is broken", **_about(call))
+        return content
+    message = str(content.get("message", "")) if isinstance(content, dict) else ""
+    said = f"{call.operation}: {status} {message}".rstrip()
+    if status == 429:
+        raise ThrottledError(said, provider_code="429", retry_after_s=retry_after_s, **_about(call))
+    if status == 401 or (status == 403 and message in ("", _FORBIDDEN)):
+        raise AuthenticationError(said, provider_code=str(status), **_about(call))
+    if status in _CODES:
+        raise ProviderError(said, provider_code=_CODES[status].value, **_about(call))
+    raise SubmissionUnknownError(said, provider_code=str(status), **_about(call))
+
+
+def _about(call: Call[Any]) -> dict[str, Any]:
+    return {"provider": "transcoder", "operation": call.operation}
+
+
+class StorageTransport:
+    """Performs what the provider asks of S3. Thread-safe."""
+
+    def __init__(self, settings: LambdaSettings) -> None:
+        shared = settings.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"})
+        found = {**shared, "endpoint_url": settings.s3_endpoint_url}
+        style = {"addressing_style": "path"} if settings.path_style else {}
+        self._store = S3Store({**found, "path_style": settings.path_style})
+        self._client = AwsClient("s3", AwsSettings(**found), attempts=3, s3=style)
+        self._board = StatusBoard(self._client)
+        self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
+            "ReadMetadata": self._read_metadata,
+            "HeadObject": self._head,
+            "ListObjects": self._list,
+            "GetStatus": self._status,
+            "CancelWork": self._cancel,
+        }
+
+    def perform(self, call: Call[Any]) -> Reply:
+        """See `Transport.perform`. What is wrong with an object is a refusal with the code that the job will have."""
+        try:
+            return self._operations[call.operation](call.params)
+        except MediaError as error:
+            raise ProviderError(
+                error.error.message, provider="s3", operation=call.operation, provider_code=error.error.code.value
+            ) from error
+
+    def close(self) -> None:
+        self._store.close()
+        self._client.close()
+
+    def _read_metadata(self, params: Mapping[str, Any]) -> Reply:
+        from mediabroker_aws.metadata import read_metadata  # noqa: PLC0415  loads av, which only a submit needs
+
+        return read_metadata(self._store, MediaURI(params["uri"]))
+
+    def _head(self, params: Mapping[str, Any]) -> Reply:
+        stat = self._store.stat(MediaURI(params["uri"]))
+        return {"size_bytes": stat.size_bytes if stat else None}
+
+    def _list(self, params: Mapping[str, Any]) -> Reply:
+        listed, keys = {"Bucket": params["bucket"], "Prefix": params["prefix"]}, list[Any]()
+        while True:
+            page = self._client.call("list_objects_v2", **listed)
+            keys += [each["Key"] for each in page.get("Contents", ())]
+            if not page.get("IsTruncated"):
+                return {"keys": keys}
+            listed["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _status(self, params: Mapping[str, Any]) -> Reply:
+        seen = self._board.read(params["home"])
+        if seen is None:
+            return {"status": None}
+        return {"status": seen.status.model_dump(mode="json"), "version": seen.etag, "age_s": seen.age_s}
+
+    def _cancel(self, params: Mapping[str, Any]) -> Reply:
+        seen = self._board.read(params["home"])
+        if seen is None or seen.etag != params["version"]:
+            return {"cancelled": False}
+        cancelled = seen.status.model_copy(update={"state": "cancelled"})
+        return {"cancelled": self._board.write(params["home"], cancelled, replaces=seen.etag) is not None}
