@@ -6,7 +6,7 @@ super-resolution service, which does that for callers who hold only an API key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import JsonValue
@@ -29,17 +29,8 @@ from mediabroker.spi import (
     Submitted,
     Transport,
 )
-from mediabroker_aws.batch import BatchChain
-from mediabroker_aws.service import BatchService
-from mediabroker_aws.service_original import OriginalService
 
 __all__ = ["BatchProvider"]
-
-_Maker = Callable[[str, Mapping[str, Any]], Provider]
-_DIALECTS: Mapping[str, _Maker] = {
-    "current": BatchService,
-    "original": OriginalService,
-}
 
 
 class BatchProvider(Provider):
@@ -96,10 +87,20 @@ class BatchProvider(Provider):
 
 
 def _way_in(name: str, settings: Mapping[str, Any]) -> Provider:
+    """The way that the settings describe. Each loads only what it needs: a caller with a key needs no AWS SDK."""
     if "service_url" not in settings:
+        from mediabroker_aws.batch import BatchChain  # noqa: PLC0415
+
         return BatchChain(name, settings)
     dialect = settings.get("service_dialect", "current")
-    if dialect not in _DIALECTS:
-        known = " or ".join(_DIALECTS)
-        raise ConfigurationError(f"providers.{name}: service_dialect: {dialect!r} is not known; use {known}")
-    return _DIALECTS[dialect](name, settings)
+    if dialect == "original":
+        from mediabroker_aws.service_original import OriginalService  # noqa: PLC0415
+
+        return OriginalService(name, settings)
+    if dialect == "current":
+        from mediabroker_aws.service import BatchService  # noqa: PLC0415
+
+        return BatchService(name, settings)
+    raise ConfigurationError(
+        f"providers.{name}: service_dialect: {dialect!r} is not known; use 'current' or 'original'"
+    )
