@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mediabroker.errors import InvalidJobError, JobError, ProviderError
+from mediabroker.errors import ErrorCode, InvalidJobError, JobError, ProviderError
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker.spi import Call, Flow, Reply, ask
@@ -51,7 +51,8 @@ def read_failure(detail: Mapping[str, Any]) -> Flow[JobError | None]:
     failure = _parse(_Failure, text)
     if failure is None or (failure.exit_code, failure.attempt) != (exit_code, len(detail.get("attempts", ()))):
         return None  # of an earlier attempt, or of another job with the same token
-    return failure.error
+    # Who was told to stop does not know why; Batch does.
+    return None if failure.error.code is ErrorCode.PREEMPTED else failure.error
 
 
 def read_result(detail: Mapping[str, Any], output: MediaURI | None) -> Flow[VideoResult | None]:

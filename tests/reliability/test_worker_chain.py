@@ -172,39 +172,36 @@ def test_every_key_that_s3_takes_is_taken_literally(account: Account, source: Pa
     assert len(frames) == 1
 
 
-def test_a_child_whose_machine_is_lost_is_worked_on_again(account: Account, source: Path, direct: Path) -> None:
+def test_children_that_are_told_to_stop_or_lose_their_machine_are_worked_on_again(
+    account: Account, source: Path, direct: Path
+) -> None:
     job = account.submit(account.put(source, "lost/in.mp4"), "lost/out.mp4")
-    child = account.member(job, "array", 1)
-    account.catch(job, child, "slice-000001.claim")
-    account.simulator.lose_host(child.id)
-    check(account, job.result(timeout=_LIMIT_S), "lost/out.mp4", direct)
-    assert [each["container"]["exitCode"] for each in child.attempts] == [None, 0]
-
-
-def test_a_child_that_is_told_to_stop_ends_in_time_and_is_started_again(
-    account: Account, source: Path, direct: Path
-) -> None:
-    job = account.submit(account.put(source, "told/in.mp4"), "told/out.mp4")
-    child = account.member(job, "array", 0)
-    account.catch(job, child, "slice-000000.claim")
+    told, lost = account.member(job, "array", 0), account.member(job, "array", 2)
+    account.catch(job, told, "slice-000000.claim")
     told_s = time.monotonic()
-    assert child.run is not None
-    child.run.terminate()
-    until(lambda: child.attempts)
+    assert told.run is not None
+    told.run.terminate()
+    until(lambda: told.attempts)
     assert time.monotonic() - told_s < 10
-    check(account, job.result(timeout=_LIMIT_S), "told/out.mp4", direct)
-    assert [each["container"]["exitCode"] for each in child.attempts] == [75, 0]
+    account.catch(job, lost, "slice-000002.claim")
+    account.simulator.lose_host(lost.id)
+    check(account, job.result(timeout=_LIMIT_S), "lost/out.mp4", direct)
+    assert [each["container"]["exitCode"] for each in told.attempts] == [75, 0]
+    assert [each["container"]["exitCode"] for each in lost.attempts] == [None, 0]
 
 
-def test_a_merge_whose_machine_is_lost_is_done_again_and_publishes_once(
+def test_a_lost_merge_is_done_again_and_publishes_once_and_debug_keeps_everything(
     account: Account, source: Path, direct: Path
 ) -> None:
-    job = account.submit(account.put(source, "merge/in.mp4"), "merge/out.mp4")
+    job = account.submit(account.put(source, "merge/in.mp4"), "merge/out.mp4", debug=True)
     merge = account.member(job, "merge")
     account.catch(job, merge, "merge.claim")
     account.simulator.lose_host(merge.id)
     check(account, job.result(timeout=_LIMIT_S), "merge/out.mp4", direct)
     assert [each["container"]["exitCode"] for each in merge.attempts] == [None, 0]
+    names = account.names(job)
+    assert {"plan.json", "merged.json", "result.json", "slice-000000.claim", "slice-000002.json"} <= names
+    assert len([name for name in names if name.endswith(".mp4")]) == 3
 
 
 def test_a_child_whose_machine_is_lost_every_time_fails_the_job(account: Account, source: Path) -> None:
@@ -233,14 +230,6 @@ def test_a_source_that_is_replaced_after_the_submit_is_the_callers_to_mend(accou
         job.result(timeout=_LIMIT_S)
     assert (caught.value.error.code, caught.value.error.blame) == (ErrorCode.INPUT_CHANGED, "caller")
     assert {len(child.attempts) for child in account.member(job, "array").children} == {1}
-
-
-def test_debug_keeps_everything(account: Account, source: Path, direct: Path) -> None:
-    job = account.submit(account.put(source, "debug/in.mp4"), "debug/out.mp4", debug=True)
-    check(account, job.result(timeout=_LIMIT_S), "debug/out.mp4", direct)
-    names = account.names(job)
-    assert {"plan.json", "merged.json", "result.json", "slice-000000.claim", "slice-000002.json"} <= names
-    assert len([name for name in names if name.endswith(".mp4")]) == 3
 
 
 def test_a_video_of_one_second_is_one_job(account: Account) -> None:

@@ -64,6 +64,12 @@ def test_what_is_not_of_this_attempt_is_not_believed(content: Any) -> None:
     assert drive(read_failure(detail()), Folder(content).answer) is None
 
 
+def test_of_a_worker_that_was_told_to_stop_batch_knows_better_why() -> None:
+    stopped = JobError.of(ErrorCode.PREEMPTED, "told to stop").model_dump(mode="json")
+    folder = Folder({**_FAILURE, "exit_code": 75, "error": stopped})
+    assert drive(read_failure(detail(exit_code=75)), folder.answer) is None
+
+
 def test_a_worker_that_had_no_last_word_is_not_asked_for_one() -> None:
     folder = Folder(_FAILURE)
     assert drive(read_failure(detail(exit_code=None)), folder.answer) is None

@@ -356,6 +356,24 @@ def test_a_process_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert account.see(job)[0]["container"]["exitCode"] == 143
 
 
+def test_a_container_starts_its_images_command_and_sees_nothing_of_its_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-host")
+    words = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+    executor = ProcessExecutor({"OF_IMAGE": "1"}, tmp_path, entrypoint=(sys.executable, "-c", words), command=("work",))
+    account = Account(executor)
+    bare = {"jobDefinitionName": "bare", "type": "container", "containerProperties": {"image": "worker"}}
+    account.sim.call("RegisterJobDefinition", bare)
+    jobs = [account.submit(jobDefinition="bare"), account.submit(containerOverrides={"command": ["merge", "x"]})]
+    until(lambda: account.sim.advance() or account.status(*jobs) == ["SUCCEEDED"] * 2)
+    told = [json.loads((tmp_path / f"{job}.1.log").read_text()) for job in jobs]
+    assert [arguments for arguments, _ in told] == [["work"], ["merge", "x"]]
+    for _, environment in told:
+        assert environment["OF_IMAGE"] == "1"
+        assert "AWS_SECRET_ACCESS_KEY" not in environment
+
+
 def until(true: Callable[[], Any]) -> None:
     give_up_at_s = time.monotonic() + 20
     while not true():
