@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.publish import publish_file
@@ -42,11 +46,8 @@ class FileStore:
         path = uri.path
         if not overwrite and path.exists():
             raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{path} exists; set overwrite to replace it")
-        temporary = _write_beside(path, chunks)
-        try:
+        with _written_beside(path, chunks) as temporary:
             publish_file(temporary, path, overwrite=overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
         return _described(path.stat())
 
     def delete(self, uri: MediaURI) -> None:
@@ -70,16 +71,42 @@ def _described(found: os.stat_result) -> ObjectStat:
     return ObjectStat(found.st_size, version)
 
 
-def _write_beside(path: Path, chunks: Iterator[bytes]) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}.", suffix=".part")
-    except OSError as error:
-        raise MediaError(ErrorCode.OUTPUT_DENIED, f"{path.parent} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+@contextmanager
+def _written_beside(path: Path, chunks: Iterator[bytes]) -> Iterator[Path]:
+    """The chunks in a file beside `path`, as long as the block runs."""
+    _remove_abandoned(path)
+    with _locked_file(path) as file:
+        temporary = Path(file.name)
+        try:
             for chunk in chunks:
                 file.write(chunk)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
+            file.flush()
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _locked_file(path: Path) -> IO[bytes]:
+    """A new file, locked as long as its writer lives and it is open."""
+    while True:
+        try:
+            file = tempfile.NamedTemporaryFile(  # noqa: SIM115  its block is the caller's
+                dir=path.parent, prefix=f".{path.name[:60]}.", suffix=".part", delete=False
+            )
+        except OSError as error:
+            raise MediaError(ErrorCode.OUTPUT_DENIED, f"{path.parent} cannot be written: {error.strerror}") from error
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if Path(file.name).exists():  # else another writer took it for abandoned before it was locked
+            return file
+        file.close()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """What writers to this name have left behind that were killed: nobody holds its lock any more."""
+    for left in path.parent.glob(f".{glob.escape(path.name[:60])}.*.part"):
+        try:
+            with left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink(missing_ok=True)
+        except OSError:
+            continue  # somebody is at it, or it is gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,24 @@ def test_a_folder_is_listed_to_its_depths_and_cleared_for_good(tmp_path: Path) -
         assert list(stores.of(folder).list(folder)) == []
     assert not folder.path.exists()
     assert stores.of(beside).stat(beside) is not None
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    store, uri = Stores().of(MediaURI(tmp_path)), MediaURI(tmp_path / "a [1].mp4")
+    (tmp_path / ".a [1].mp4.killed.part").write_bytes(b"half")
+    (tmp_path / ".a 1.mp4.other.part").write_bytes(b"half")
+    seen: list[list[str]] = []
+
+    def chunks() -> Iterator[bytes]:
+        yield b"1"
+        store.write(uri, iter([b"2"]), overwrite=True)  # another writer, while this one is at it
+        seen.append(sorted(path.suffix for path in tmp_path.iterdir()))
+        yield b"3"
+
+    store.write(uri, chunks(), overwrite=True)
+    assert seen == [[".mp4", ".part", ".part"]]
+    assert uri.path.read_bytes() == b"13"
+    assert [path.name for path in tmp_path.glob(".*")] == [".a 1.mp4.other.part"]
 
 
 def test_what_may_not_be_deleted_is_said_so(tmp_path: Path) -> None:
