@@ -104,7 +104,7 @@ def read_order(environment: Mapping[str, str]) -> Order:
         runtime=environment.get("MEDIABROKER_RUNTIME") or "auto",
         threads=threads or None,
         scratch=Path(scratch),
-        patience_s=_number(environment, "MEDIABROKER_CLAIM_PATIENCE_S", int(PATIENCE_S)),
+        patience_s=_number(environment, "MEDIABROKER_CLAIM_PATIENCE_S", int(PATIENCE_S), least=1),
     )
 
 
@@ -230,10 +230,10 @@ def _choice(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -
     return value
 
 
-def _number(environment: Mapping[str, str], name: str, default: int | None) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int | None, *, least: int = 0) -> int:
     text = environment.get(name, "")
     if not text and default is not None:
         return default
-    if not text.isdecimal():
-        raise InvalidJobError(f"{name} is {text!r}; it must be a number")
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise InvalidJobError(f"{name} is {text!r}; it must be a whole number from {least} on")
     return int(text)

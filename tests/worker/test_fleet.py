@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -101,6 +102,16 @@ def test_the_first_plan_counts_for_all(job: SharedJob) -> None:
     job.run("slice", 2)
     assert job.read("plan.json") == plan
     assert {job.read(f"slice-00000{index}.json")["key"] for index in range(3)} == {plan["key"]}
+
+
+def test_a_plan_that_came_second_is_as_if_it_had_never_been_made(job: SharedJob) -> None:
+    job.run("slice", 0)
+    first = {**job.read("plan.json"), "variant": "int8"}  # another machine might choose so
+    job.write("plan.json", first)
+    with closing(Stores()) as stores:
+        worker = open_worker(job.order("slice", 1), stores, lambda progress: None, Event())
+        with worker.open(None) as opened:  # it looked before the first was stored
+            assert opened.plan.model_dump(mode="json") == first
 
 
 def test_a_plan_of_another_release_is_not_obeyed(job: SharedJob) -> None:
@@ -218,10 +229,11 @@ def test_two_workers_on_one_slice_have_one_effect(job: SharedJob) -> None:
 def test_a_slice_that_came_second_leaves_no_orphan(job: SharedJob) -> None:
     job.run("slice", 1)
     first = {**job.read("slice-000001.json"), "index": 0, "sha256": "0" * 64}
-    stores = Stores()
-    worker = open_worker(job.order("slice", 0), stores, lambda progress: job.write("slice-000000.json", first), Event())
-    with worker.open(worker.plan()) as opened:
-        make_slices(worker, opened, [0])
+    with closing(Stores()) as stores:
+        order = job.order("slice", 0)
+        worker = open_worker(order, stores, lambda progress: job.write("slice-000000.json", first), Event())
+        with worker.open(worker.plan()) as opened:
+            make_slices(worker, opened, [0])
     assert job.read("slice-000000.json") == first
     assert list(job.wip.glob("slice-000000-*.mp4")) == []
 
@@ -233,6 +245,7 @@ def test_a_slice_that_came_second_leaves_no_orphan(job: SharedJob) -> None:
         ({"MEDIABROKER_MANIFEST": ""}, "MEDIABROKER_MANIFEST is not set"),
         ({"AWS_BATCH_JOB_ARRAY_INDEX": ""}, "AWS_BATCH_JOB_ARRAY_INDEX is ''"),
         ({"MEDIABROKER_THREADS": "-1"}, "MEDIABROKER_THREADS"),
+        ({"MEDIABROKER_CLAIM_PATIENCE_S": "0"}, "whole number from 1 on"),
     ],
 )
 def test_a_wrong_environment_is_told_by_the_variable(changes: dict[str, str], named: str, job: SharedJob) -> None:
