@@ -8,6 +8,7 @@ with Sandboxes(["aws"], Path("sandbox")) as sandbox:
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -57,7 +58,7 @@ class Sandboxes:
     """Sandboxes of several vendors, started together; what was started is stopped when one of them fails.
 
     Args:
-        folder: made if needed; holds `mediabroker.toml`, `environment.sh`, the job store, and a folder a vendor.
+        folder: made if needed; holds `mediabroker.toml`, `environment.sh`, a job store, and a folder a vendor.
 
     Raises:
         ConfigurationError: no sandbox has that name, or two want the same table.
@@ -69,7 +70,8 @@ class Sandboxes:
         self.config_path = self.folder / "mediabroker.toml"
         self.environment: dict[str, str] = {"MEDIABROKER_CONFIG": str(self.config_path)}
         self.facts: dict[str, Mapping[str, str]] = {}
-        self.settings: dict[str, Any] = {"store": f"sqlite:///{self.folder / 'jobs.db'}"}
+        # A store of its own for each start: these vendors know nothing of the jobs of earlier ones.
+        self.settings: dict[str, Any] = {"store": f"sqlite:///{self.folder / f'jobs-{secrets.token_hex(4)}.db'}"}
         factories = {name: load_plugin(SANDBOX_GROUP, name, what=_WHAT, where=name, extra=_EXTRA) for name in names}
         with ExitStack() as stack:
             for name, factory in factories.items():

@@ -61,9 +61,18 @@ def test_sandboxes_of_two_vendors_share_one_configuration(offer: Path, tmp_path:
         assert settings.stores == {"acme": {"region": "acme"}, "zenith": {"region": "zenith"}}
         with Broker.from_config(sandboxes.config_path) as broker:
             assert list(broker.list()) == []
-        assert (tmp_path / "box" / "jobs.db").exists()
+        (store,) = (tmp_path / "box").glob("jobs-*.db")
+        assert settings.store == f"sqlite:///{store}"
     assert sys.modules["acme_box"].CLOSED == ["acme"]
     assert sys.modules["zenith_box"].CLOSED == ["zenith"]
+
+
+def test_a_sandbox_that_is_started_again_remembers_no_jobs(offer: Path, tmp_path: Path) -> None:
+    stores = set()
+    for _ in range(2):
+        with Sandboxes(["acme"], tmp_path / "box") as sandboxes:
+            stores.add(load_settings(sandboxes.config_path).store)
+    assert len(stores) == 2
 
 
 def test_environment_file_is_for_its_owner_and_survives_a_shell(offer: Path, tmp_path: Path) -> None:
