@@ -3,6 +3,7 @@
 #   make demo                     upscale the sample clip and compare it with the source
 #   make demo VIDEO=/any/video    the same with a video of yours
 #   make demo-aws                 both services of AWS, simulated on this machine: requests, events, results
+#   make demo-alibaba             smart production and a transcode on a simulated Alibaba Cloud, told of by its queue
 #   make test check test-torch    what CI runs
 #                                 (test-torch: the tests that need torch and OpenVINO, which are large)
 #   make bench bench-engine docs  measure; write the generated reference pages
@@ -16,7 +17,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo demo-aws test test-torch check lint types imports dist bench bench-engine bench-aws docs clean
+.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist bench bench-engine bench-aws docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -56,6 +57,10 @@ demo: .venv/local.stamp
 demo-aws: .venv/sandbox.stamp
 	@mkdir -p "$$OUT/aws"
 	@$(BIN)/python examples/demo_aws/demo.py "$$VIDEO" "$$OUT/aws"
+
+demo-alibaba: .venv/sandbox.stamp
+	@mkdir -p "$$OUT/alibaba"
+	@$(BIN)/python examples/demo_alibaba/demo.py "$$VIDEO" "$$OUT/alibaba"
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)

@@ -107,6 +107,8 @@ class Receiver:
         if not isinstance(error, MediaBrokerError):
             _log.exception("a defect in a receive loop", extra={"source": self.url})
             error = MediaBrokerError(f"{type(error).__name__} in the receive loop of {self.url}")
+        if self._stop.is_set():
+            return  # a poll that outlasts its waiter may break off; nobody is waiting for it
         self.trouble = error
         self._failures += 1
         ceiling_s = min(2.0 ** min(self._failures, 10), _BACKOFF_CAP_S)

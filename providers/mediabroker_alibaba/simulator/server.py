@@ -185,6 +185,12 @@ class _Connection(BaseHTTPRequestHandler):
         except OSError:  # the client went away or idled too long
             self.close_connection = True
 
+    def finish(self) -> None:
+        # What could not be written is tried once more when the stream closes, and nobody is there to hear it.
+        with suppress(OSError):
+            super().finish()
+        self.rfile.close()
+
     def handle_expect_100(self) -> bool:
         going_on = super().handle_expect_100()
         self.wfile.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -146,6 +147,24 @@ def test_requests_that_wait_do_not_hold_up_others() -> None:
 
     with LoopbackServer(waits) as server, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(get, [server.port] * 8)) == [b"together"] * 8
+
+
+def test_client_that_does_not_wait_for_its_answer_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    asked, gone = Event(), Event()
+
+    def answers_late(_: Request) -> Response:
+        asked.set()
+        gone.wait(60)
+        return Response(200, body=b"x" * (8 << 20))
+
+    with LoopbackServer(answers_late) as server:
+        wire = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, do not linger
+        wire.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert asked.wait(60)
+        wire.close()
+        gone.set()
+    assert capsys.readouterr().err == ""
 
 
 def test_close_ends_kept_alive_connections(echo: Echo) -> None:
