@@ -34,7 +34,6 @@ _RESUMES = 5
 """How often in a row a download may break without a byte of progress."""
 _PAUSE_S = 0.2
 _AS_STORED = {"Accept-Encoding": "identity", "x-oss-range-behavior": "standard"}
-_NO_BUCKET = "NoSuchBucket"
 
 
 class OssStore:
@@ -108,9 +107,8 @@ class OssStore:
         try:
             self._client.call(uri, "delete_object", uri.key)
         except ProviderError as error:
-            if error.provider_code in MISSING - {_NO_BUCKET}:
-                return
-            raise explain(error, uri, writing=True) from error
+            if error.provider_code not in MISSING:
+                raise explain(error, uri, writing=True) from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
         page = ""

@@ -8,7 +8,8 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import oss2
-from oss2.exceptions import OssError
+import requests
+from oss2.exceptions import OssError, RequestError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from mediabroker.errors import AuthenticationError, ConfigurationError, ProviderError
@@ -17,13 +18,14 @@ from mediabroker_alibaba.credentials import find_credentials
 from mediabroker_alibaba.oss_errors import EXPIRED, translate
 from mediabroker_alibaba.settings import OssSettings
 
-__all__ = ["OssClient"]
+__all__ = ["DrainingSession", "OssClient"]
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
 _PAUSE_S, _PAUSE_CAP_S = 0.2, 5.0
 _CONNECTIONS = 32
+_SHORT_BYTES = 1 << 16
 
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ class OssClient:
 
     def __init__(self, settings: OssSettings) -> None:
         self._settings = settings
-        self._session = oss2.Session(pool_size=_CONNECTIONS)
+        self._session = DrainingSession(pool_size=_CONNECTIONS)
         self._lock = Lock()
         self._auth: Any = None
         self._buckets: dict[tuple[str, str], Any] = {}
@@ -130,6 +132,23 @@ class OssClient:
         """Let go of the connections; the next call makes new ones."""
         self._forget()
         self._session.session.close()
+
+
+class DrainingSession(oss2.Session):  # type: ignore[misc]  # oss2 has no types
+    """Reads short answers to their end. oss2 leaves errors, completed uploads and copies unread: a connection each."""
+
+    def do_request(self, req: Any, timeout: Any) -> Any:
+        answer = super().do_request(req, timeout)
+        if req.method == "GET" and answer.status // 100 == 2:
+            return answer  # whoever asked reads it
+        try:
+            if int(answer.headers.get("Content-Length") or 0) <= _SHORT_BYTES:
+                _ = answer.response.content  # kept there for whoever reads it again
+            else:
+                answer.response.close()
+        except requests.RequestException as error:
+            raise RequestError(error) from error
+        return answer
 
 
 def _tell(state: RetryCallState) -> None:

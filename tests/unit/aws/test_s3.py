@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from mediabroker.errors import AuthenticationError, ConfigurationError, ErrorCod
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from mediabroker_aws import S3Store
+from tests.store_contract import MIB, StoreContract, StorePlace, read
 from tests.unit.aws.conftest import REGION, Aws, Scripted, hang_up, reply
-
-MIB = 1 << 20
 
 
 @pytest.fixture
@@ -39,50 +37,25 @@ def uri(bucket: str, key: str = "a.mp4") -> MediaURI:
     return MediaURI(f"s3://{bucket}/{key}")
 
 
-def read(store: S3Store, where: MediaURI, start: int = 0) -> bytes:
-    return b"".join(store.read(where, start=start))
-
-
 def uploads(aws: Aws, bucket: str) -> list[Any]:
     return list(aws("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []))
 
 
-@pytest.mark.parametrize("body", [b"", b"video", b"x" * (5 * MIB), bytes(range(256)) * (44 * 1024)])
-def test_what_is_written_is_there_whole_and_read_back(store: S3Store, bucket: str, aws: Aws, body: bytes) -> None:
-    chunks = (body[start : start + MIB] for start in range(0, len(body), MIB))
-    written = store.write(uri(bucket), chunks)
-    assert written == store.stat(uri(bucket))
-    assert written.size_bytes == len(body)
-    assert read(store, uri(bucket)) == body
-    assert read(store, uri(bucket), start=len(body)) == b""
-    assert read(store, uri(bucket), start=3) == body[3:]
-    assert uploads(aws, bucket) == []
+class TestS3(StoreContract):
+    """Over moto's server."""
 
-
-@pytest.mark.parametrize("size", [5, 11 * MIB])
-def test_an_object_that_is_there_is_not_replaced_unless_asked(store: S3Store, bucket: str, aws: Aws, size: int) -> None:
-    store.write(uri(bucket), iter([b"first"]))
-    with pytest.raises(MediaError, match="exists; set overwrite") as caught:
-        store.write(uri(bucket), iter([b"x" * size]))
-    assert caught.value.error.code is ErrorCode.OUTPUT_EXISTS
-    assert read(store, uri(bucket)) == b"first"
-    assert uploads(aws, bucket) == []
-    assert store.write(uri(bucket), iter([b"x" * size]), overwrite=True).size_bytes == size
-
-
-@pytest.mark.parametrize("key", ["a b'\"#%?+&.mp4", "../up", "a/../b", "größe/影片.mp4", "x" * 1024, "%2e%2e"])
-def test_keys_are_literal(store: S3Store, bucket: str, aws: Aws, key: str) -> None:
-    store.write(uri(bucket, key), iter([b"1"]))
-    assert [each["Key"] for each in aws("s3").list_objects_v2(Bucket=bucket)["Contents"]] == [key]
-    assert read(store, uri(bucket, key)) == b"1"
-
-
-def test_what_is_deleted_is_gone_and_deleting_again_is_no_error(store: S3Store, bucket: str) -> None:
-    store.write(uri(bucket), iter([b"1"]))
-    for _ in range(2):
-        store.delete(uri(bucket))
-        assert store.stat(uri(bucket)) is None
-    store.delete(uri("no-such-bucket-here"))
+    @pytest.fixture
+    def place(self, aws: Aws, endpoint: str, bucket: str) -> StorePlace:
+        s3 = aws("s3")
+        return StorePlace(
+            make=lambda **more: S3Store(settings(endpoint, **more)),
+            settings=settings(endpoint),
+            uri=lambda key: uri(bucket, key),
+            elsewhere=uri("no-such-bucket-here"),
+            keys=lambda: [each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ())],
+            uploads=lambda: [each["Key"] for each in uploads(aws, bucket)],
+            begin_upload=lambda key: s3.create_multipart_upload(Bucket=bucket, Key=key),
+        )
 
 
 def test_a_folder_is_listed_page_by_page_and_cleared_without_its_neighbours(
@@ -103,48 +76,6 @@ def test_a_folder_is_listed_page_by_page_and_cleared_without_its_neighbours(
     stores.close()
     assert list(store.list(uri(bucket, "t2/"))) == [uri(bucket, "t2/e")]
     assert list(store.list(uri(bucket, "t/"))) == []
-
-
-def test_O8_what_is_not_there_is_said_so(store: S3Store, bucket: str) -> None:
-    assert store.stat(uri(bucket)) is None
-    with pytest.raises(MediaError) as caught:
-        read(store, uri(bucket))
-    assert caught.value.error.code is ErrorCode.INPUT_NOT_FOUND
-    with pytest.raises(MediaError, match="bucket does not exist") as caught:
-        store.write(uri("no-such-bucket-here"), iter([b"1"]))
-    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
-
-
-def test_O4_an_upload_that_breaks_off_leaves_nothing(store: S3Store, bucket: str, aws: Aws) -> None:
-    def breaking() -> Iterator[bytes]:
-        yield b"x" * (11 * MIB)
-        raise LookupError("the source is gone")
-
-    with pytest.raises(LookupError):
-        store.write(uri(bucket), breaking())
-    assert uploads(aws, bucket) == []
-    assert store.stat(uri(bucket)) is None
-
-
-def test_O4_an_abandoned_upload_is_aborted_when_its_key_is_written_again_and_no_other(
-    endpoint: str, bucket: str, aws: Aws
-) -> None:
-    for key in ("a.mp4", "a.mp4.bak"):
-        aws("s3").create_multipart_upload(Bucket=bucket, Key=key)
-    store = S3Store(settings(endpoint, abandoned_after_s=0))
-    store.write(uri(bucket), iter([b"x" * (11 * MIB)]))
-    store.close()
-    assert [each["Key"] for each in uploads(aws, bucket)] == ["a.mp4.bak"]
-
-
-def test_any_two_stores_copy_to_each_other(endpoint: str, bucket: str, tmp_path: Path) -> None:
-    stores = Stores({"s3": settings(endpoint)})
-    source, target = MediaURI(tmp_path / "a.bin"), MediaURI(tmp_path / "b.bin")
-    source.path.write_bytes(b"v" * (6 * MIB))
-    stores.copy(source, uri(bucket))
-    stores.copy(uri(bucket), target)
-    assert target.path.read_bytes() == source.path.read_bytes()
-    stores.close()
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def copy_part(state: OssState, bucket: Bucket, ask: Ask, source: StoredObject) -
     blob = state.blobs.cut(source.blob, start, end - start)
     _keep(state, bucket, upload, number, blob)
     said = {"ETag": f'"{blob.md5}"', "LastModified": iso_date(state.world.clock.now())}
-    return document("CopyPartResult", said, ("x-oss-hash-crc64ecma", str(blob.crc64)))
+    crc, tag = ("x-oss-hash-crc64ecma", str(blob.crc64)), ("ETag", said["ETag"])
+    return document("CopyPartResult", said, crc, tag)
 
 
 def _keep(state: OssState, bucket: Bucket, upload: Upload, number: int, blob: Blob) -> None:

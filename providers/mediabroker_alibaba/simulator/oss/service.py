@@ -50,7 +50,10 @@ class OssService:
         except OssRefusedError as refused:
             return refusal_response(refused, request.method, request_id, request.header("host"))
         headers = (*answered.headers, ("x-oss-request-id", request_id))
-        return spoil(replace(answered, headers=headers), fault, world.stopping)
+        told = spoil(replace(answered, headers=headers), fault, world.stopping)
+        if not isinstance(answered.body, bytes) and (told is None or told.body is not answered.body):
+            answered.body.close()
+        return told
 
     def _perform(self, ask: Ask, account: Account | None) -> Response:
         if ask.operation in ("ListBuckets", "PutBucket"):
