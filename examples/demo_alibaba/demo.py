@@ -8,7 +8,6 @@ Against the vendor itself the same program needs another configuration and nothi
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -30,8 +29,7 @@ UPPER_LEFT = Box(x=0.02, y=0.02, width=0.3, height=0.15)
 
 def main(video: Path, folder: Path) -> None:
     say("Start MPS, MNS and OSS on 127.0.0.1")
-    with Sandboxes(["alibaba"], folder / "sandbox") as sandbox:
-        os.environ.update(sandbox.environment)  # from here on, clients sign with the sandbox's key
+    with Sandboxes(["alibaba"], folder / "sandbox") as sandbox, sandbox.in_environment():
         settings = load_settings(sandbox.config_path)
         for name, value in sandbox.facts["alibaba"].items():
             tell(f"{name:>10}  {value}")
