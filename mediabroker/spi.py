@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
-from pydantic import JsonValue, SerializeAsAny
+from pydantic import Field, JsonValue, SerializeAsAny
 
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.flows import Call, Effect, Flow, Reply, Transport, ask, drive
@@ -46,6 +46,7 @@ __all__ = [
     "Origin",
     "Provider",
     "ProviderOptions",
+    "RateLimit",
     "Reply",
     "Sandbox",
     "SubmitContext",
@@ -80,6 +81,20 @@ class ProviderOptions(Value, frozen=True):
     extra: Mapping[str, JsonValue] = {}
 
 
+class RateLimit(Value, frozen=True):
+    """How many calls a second a vendor grants an account; the broker keeps to it."""
+
+    service: str
+    """The calls' `service`."""
+    per_s: float = Field(gt=0)
+    operations: tuple[str, ...] = ()
+    """For these together; empty: for all of the service."""
+
+    def holds_for(self, call: Call[Any]) -> bool:
+        """Whether the call counts."""
+        return call.service == self.service and (not self.operations or call.operation in self.operations)
+
+
 class Capabilities(Value, frozen=True):
     """What a provider can do, declared once: early refusal, the contract suite and the docs table read it.
 
@@ -102,6 +117,8 @@ class Capabilities(Value, frozen=True):
     lost_after_s: float = 3600.0
     """How long a job must stay unknown to the vendor, in two answers at least, before it counts as lost."""
     flow_version: int = 1
+    rates: tuple[RateLimit, ...] = ()
+    """Calls that come sooner wait for their turn; each process keeps to it for itself."""
     limits: Mapping[str, str] = {}
     """Documented limits for people: name and text."""
 

@@ -25,7 +25,7 @@ from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
 from mediabroker.store.records import AttemptRecord, JobRecord
 
-__all__ = ["begin", "fail"]
+__all__ = ["begin", "fail", "follow"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,10 +62,15 @@ def fail(
     result: JobResult | None = None,
 ) -> None:
     """The attempt has failed by evidence: begin the next one of the job's route, or end the job."""
-    follower = _follower(tx, core, job, attempt, error)
-    if follower is None or job.spec is None or error is None:
+    if error is None or not follow(tx, core, job, attempt, error):
         end(tx, core, job, attempt, JobState.FAILED, error=error, result=result)
-        return
+
+
+def follow(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> bool:
+    """End an attempt and begin the next one of the job's route; False, and nothing done, if none may follow."""
+    follower = _follower(tx, core, job, attempt, error)
+    if follower is None or job.spec is None:
+        return False
     _log.info("another attempt follows", extra={"job": job.id, "failed": attempt.provider, "next": follower.name})
     stored = error.model_dump(mode="json")
     attempts.update_attempt(
@@ -74,15 +79,14 @@ def fail(
     tell(tx, core, job, attempt, JobAttemptFailed, error=error)
     begin(tx, core, follower, (job.id, job.spec), number=attempt.number + 1)
     jobs.update_job(tx, job.id, state=JobState.SUBMITTING, phase=None, hold_reason=None, frames=None, transfer=None)
+    return True
 
 
-def _follower(
-    tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError | None
-) -> Provider | None:
+def _follower(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> Provider | None:
     """The provider of the next attempt; None when none may follow, or none is left."""
     current = jobs.by_id(tx, job.id)
     cancelled = current is None or current.cancel_requested_at is not None
-    if cancelled or job.inferred or job.spec is None or error is None or not _may_differ_elsewhere(error):
+    if cancelled or job.inferred or job.spec is None or not _may_differ_elsewhere(error):
         return None
     made = attempts.all_of(tx, job.id)
     if len(made) >= job.route.max_attempts:

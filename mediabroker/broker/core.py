@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
+from mediabroker.broker.calling import Caller
 from mediabroker.broker.mover import Mover
-from mediabroker.broker.retry import with_retries
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
@@ -98,4 +99,8 @@ class Core:
         """One call on the wire; refused reads and cancels are retried, a `create` never without its journal."""
         transport = self.fleet.transport(provider, call.service)
         _log.debug("call", extra={"provider": provider, "operation": call.operation, "effect": call.effect})
-        return with_retries(lambda: transport.perform(call))
+        return self._caller.perform(self.fleet.named(provider), call, lambda: transport.perform(call))
+
+    @cached_property
+    def _caller(self) -> Caller:
+        return Caller(self.clock)

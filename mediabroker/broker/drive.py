@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from mediabroker.broker.circuit import CircuitOpenError
 from mediabroker.broker.core import Core
 from mediabroker.broker.placement import placed
 from mediabroker.broker.route import options_for
@@ -34,13 +35,17 @@ from mediabroker.store import events, journal
 from mediabroker.store import jobs as job_rows
 from mediabroker.store.records import AttemptRecord, CallRecord, JobRecord
 
-__all__ = ["CancelRequestedError", "HoldError", "drive", "stored_options"]
+__all__ = ["CancelRequestedError", "HoldError", "NotBegunError", "drive", "stored_options"]
 
 _log = logging.getLogger(__name__)
 
 
 class HoldError(MediaBrokerError):
     """The attempt cannot go on by itself now; its text becomes the job's `hold_reason`."""
+
+
+class NotBegunError(HoldError):
+    """The attempt cannot go on, and nothing of it can be at the vendor."""
 
 
 class CancelRequestedError(ProviderError):
@@ -114,6 +119,12 @@ class _Conversation:
             return dict(entry.reply)
         if entry.status == "refused":
             raise _restored(entry)
+        if entry.status == "unsent":
+            if call.effect == "create":
+                with self._core.store.write() as tx:
+                    self._refuse_when_cancelled(tx)
+            self._note(ordinal, status="sent", sent_at=self._core.clock.now())
+            return self._send(ordinal, call)
         return self._settle(ordinal, call, entry) if call.effect == "create" else self._send(ordinal, call)
 
     def _intend(self, ordinal: int, call: Call[Any]) -> None:
@@ -134,6 +145,10 @@ class _Conversation:
             reply = self._core.perform(self._provider.name, call)
             if call.effect == "create":
                 call.read(reply)  # raises where no well-formed id is in it
+        except CircuitOpenError as error:
+            self._note(ordinal, status="unsent")
+            cls = HoldError if self._may_have_begun() else NotBegunError
+            raise cls(f"{self._provider.name} does not answer: {error}") from error
         except SubmissionUnknownError as error:
             return self._unknown(ordinal, call, error)
         except ProviderError as error:
@@ -145,6 +160,11 @@ class _Conversation:
             return self._unknown(ordinal, call, error)
         self._note(ordinal, status="accepted", reply=dict(reply))
         return reply
+
+    def _may_have_begun(self) -> bool:
+        with self._core.store.read() as tx:
+            known = journal.entries(tx, self._attempt).values()
+        return any(each.effect == "create" and each.status not in ("unsent", "refused") for each in known)
 
     def _unknown(self, ordinal: int, call: Call[Any], error: Exception) -> Reply:
         _log.warning("the outcome of a create is unknown", extra={"job": self._job.id, "error": str(error)})

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mediabroker.broker import lease
-from mediabroker.broker.attempt import begin, fail
+from mediabroker.broker.attempt import begin, fail, follow
 from mediabroker.broker.core import Core, new_job_id
-from mediabroker.broker.drive import CancelRequestedError, HoldError, drive
+from mediabroker.broker.drive import CancelRequestedError, HoldError, NotBegunError, drive
 from mediabroker.broker.route import Choice
 from mediabroker.broker.stage import clear_ended, stage
 from mediabroker.broker.tell import end, move
@@ -95,6 +95,8 @@ def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
         submitted = drive(core, job, attempt)
     except LeaseLostError:
         _log.info("another process drives the attempt", extra={"job": job.id})
+    except NotBegunError as trouble:
+        _not_begun(core, job, attempt, str(trouble))
     except HoldError as hold:
         _hold(core, job, attempt, str(hold))
     except CancelRequestedError:
@@ -162,6 +164,16 @@ def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> No
     with core.store.write() as tx:
         attempts.release(tx, attempt)
         jobs.update_job(tx, job.id, phase="unknown", hold_reason=reason)
+
+
+def _not_begun(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
+    """Let another provider of the route do it, or wait for this one."""
+    error = JobError.of(ErrorCode.PROVIDER_INTERNAL, reason)
+    with core.store.write() as tx:
+        ours = attempts.update_attempt(tx, attempt, fenced=True, lease_until=None)
+        followed = ours and follow(tx, core, job, attempt, error)
+    if not followed:
+        _hold(core, job, attempt, reason)
 
 
 def _cancelled(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:

@@ -21,6 +21,7 @@ from mediabroker.spi import (
     Origin,
     Provider,
     ProviderOptions,
+    RateLimit,
     Reply,
     SubmitContext,
     Submitted,
@@ -44,6 +45,12 @@ from mediabroker_alibaba.transcode_requests import Rejected, TranscodeOutput, bu
 __all__ = ["MpsProvider"]
 
 _KINDS = ("transcode", "snapshot", "media_info", "smart_production")
+_RATES = (
+    RateLimit(service=requests.SERVICE, per_s=100),
+    RateLimit(service=requests.SERVICE, per_s=50, operations=("SubmitSnapshotJob",)),
+    RateLimit(service=requests.SERVICE, per_s=50, operations=("SubmitMediaInfoJob",)),
+)
+"""Source: Alibaba Cloud MPS, API reference, "QPS limits"."""
 _LIMITS = {
     "calls": "100 a second and account, 50 for SubmitSnapshotJob and SubmitMediaInfoJob",
     "jobs at a time": "10 in the default pipeline of smart production",
@@ -72,6 +79,7 @@ class MpsProvider(Provider):
             settle_time_s=self._settings.settle_time_s,
             poll_interval_s=self._settings.poll_interval_s,
             query_batch=requests.QUERY_LIMIT,
+            rates=_RATES,
             limits=_LIMITS,
         )
 

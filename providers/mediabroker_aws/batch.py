@@ -23,6 +23,7 @@ from mediabroker.spi import (
     Origin,
     Provider,
     ProviderOptions,
+    RateLimit,
     Reply,
     SubmitContext,
     Submitted,
@@ -69,6 +70,7 @@ class BatchChain(Provider):
             settle_time_s=self._settings.settle_time_s,
             poll_interval_s=self._settings.poll_interval_s,
             query_batch=_BATCH,
+            rates=(RateLimit(service="batch", per_s=50, operations=("SubmitJob",)),),  # User Guide, "Service quotas"
             limits={"slices of a video": f"{requests.ARRAY_LIMIT}; slices become longer beyond that"},
         )
 

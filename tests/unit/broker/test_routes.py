@@ -12,6 +12,7 @@ from mediabroker import Broker, JobState, Transcode
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError, ErrorCode, JobError, ProviderError, UnsupportedError
 from mediabroker.events import JobAttemptFailed
+from mediabroker.spi import Call
 from tests.ledger import LedgerOptions, LedgerProvider
 from tests.stores import BucketFolders
 from tests.unit.broker.conftest import HandClock
@@ -93,6 +94,31 @@ def test_one_that_is_slow_is_never_left(make: Make, spec: Transcode, clock: Hand
         clock.advance(30 * 24 * 3600)
         job.refresh()
     assert len(job.attempts) == 1
+    assert two.ledger.accepted() == []
+
+
+def test_another_provider_does_what_one_that_is_down_was_never_asked_for(make: Make, spec: Transcode) -> None:
+    broker, one, _ = make()
+    circuit = broker.core._caller._circuit("one", Call("ledger", "SubmitJob", {}))
+    for _ in range(10):
+        circuit.nobody_there()
+    job = broker.submit(spec, provider=["one", "two"])
+    assert job.state is JobState.QUEUED
+    assert [each[1:3] for each in story(job)] == [("one", JobState.FAILED), ("two", JobState.QUEUED)]
+    assert one.ledger.calls == []
+
+
+def test_one_that_is_down_after_it_has_begun_is_waited_for(make: Make, spec: Transcode, clock: HandClock) -> None:
+    broker, one, two = make(one={"steps": ["array", "merge"], "fault": "array:reset", "settle_time_s": 60})
+    for _ in range(10):
+        broker.core._caller._circuit("one", Call("ledger", "ListJobs", {})).nobody_there()
+    job = broker.submit(spec, provider=["one", "two"])
+    assert (job.state, len(one.ledger.accepted())) == (JobState.SUBMITTING, 1)
+    for _ in range(3):
+        clock.advance(30)
+        job.refresh()
+    assert job.state is JobState.QUEUED
+    assert [each["step"] for each in one.ledger.accepted()] == ["array", "merge"]
     assert two.ledger.accepted() == []
 
 

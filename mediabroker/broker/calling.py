@@ -1,0 +1,102 @@
+"""Sends calls: at the vendor's rate, with the product's only retry loop, and not at all while nobody is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event, Lock
+from typing import Any
+
+from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
+
+from mediabroker.broker.circuit import Circuit
+from mediabroker.broker.rates import RateLimiter
+from mediabroker.clock import Clock
+from mediabroker.errors import ProviderError, SubmissionUnknownError, UnavailableError
+from mediabroker.spi import Call, Provider, Reply
+
+__all__ = ["Caller"]
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+_CAP_S = 20.0
+_jitter = wait_random_exponential(multiplier=0.2, max=_CAP_S)
+
+
+class Caller:
+    """Performs calls for all threads of a broker."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rates = RateLimiter(clock)
+        self._circuits: dict[tuple[str, str, str], Circuit] = {}
+        self._lock = Lock()
+        self._never = Event()
+
+    def perform(self, provider: Provider, call: Call[Any], send: Callable[[], Reply]) -> Reply:
+        """The call's reply; a retryable refusal is tried up to five times, as long as the budget lasts.
+
+        Safe for every effect: a `ProviderError` means that the call had none, and an unknown outcome is no refusal.
+
+        Raises:
+            CircuitOpenError: nothing was sent.
+            ProviderError: the vendor refused.
+            Exception: whatever else the transport raised: the outcome of a `create` is unknown.
+        """
+        circuit = self._circuit(provider.name, call)
+
+        def send_once() -> Reply:
+            self._rates.wait(provider, call)
+            return _watched(circuit, send)
+
+        circuit.begin(provider.name, call.operation)
+        return Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=_wait_s,
+            retry=lambda state: _worth_it(state) and circuit.may_retry(),
+            before_sleep=_report,
+            sleep=self._pause,
+            reraise=True,
+        )(send_once)
+
+    def _pause(self, seconds: float) -> None:
+        self._clock.wait(self._never, seconds)
+
+    def _circuit(self, provider: str, call: Call[Any]) -> Circuit:
+        with self._lock:
+            return self._circuits.setdefault((provider, call.service, call.operation), Circuit(self._clock))
+
+
+def _watched(circuit: Circuit, send: Callable[[], Reply]) -> Reply:
+    try:
+        reply = send()
+    except (UnavailableError, SubmissionUnknownError):
+        circuit.nobody_there()
+        raise
+    except ProviderError:
+        circuit.answered()
+        raise
+    except Exception:
+        circuit.nobody_there()
+        raise
+    circuit.answered()
+    return reply
+
+
+def _worth_it(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, ProviderError) or isinstance(error, SubmissionUnknownError):
+        return False
+    return error.retryable and state.attempt_number < _ATTEMPTS  # the last one must not use up the budget
+
+
+def _wait_s(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    wished_s = getattr(error, "retry_after_s", None)
+    return min(wished_s, _CAP_S) if wished_s else _jitter(state)
+
+
+def _report(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.info("retrying a refused call", extra={"attempt": state.attempt_number, "error": str(error)})
