@@ -68,7 +68,7 @@ class AwsSandbox:
             front = parts.enter_context(self._make_front())
             for function in stack.functions(self.environment, bus.put_record):
                 front.simulator.add(function)
-            self.settings = _settings(stack, moto.url, self.batch.url)
+            self.settings = _settings(stack, moto.url, self.batch.url, front.url)
             self.facts = {
                 "bucket": f"s3://{BUCKET}",
                 "events": f"sqs://{EVENTS}",
@@ -125,21 +125,15 @@ class AwsSandbox:
         return front
 
 
-def _settings(stack: Stack, moto_url: str, batch_url: str) -> dict[str, dict[str, Any]]:
-    batch = {
-        "account": ACCOUNT,
-        "region": REGION,
-        "endpoint_url": batch_url,
-        "s3_endpoint_url": moto_url,
-        "path_style": True,
-        "queues": dict(stack.queues),
-        "job_definition": stack.job_definition,
-        "work": f"s3://{BUCKET}/wip",
-        "poll_interval_s": 1.0,
-        "settle_time_s": 0.0,
-    }
+def _settings(stack: Stack, moto_url: str, batch_url: str, lambda_url: str) -> dict[str, dict[str, Any]]:
+    shared = {"account": ACCOUNT, "region": REGION, "s3_endpoint_url": moto_url, "path_style": True}
+    quick = {"poll_interval_s": 1.0, "settle_time_s": 0.0}
+    batch = {"job_definition": stack.job_definition, "work": f"s3://{BUCKET}/wip", "queues": dict(stack.queues)}
     return {
-        "providers": {"aws-batch": batch},
+        "providers": {
+            "aws-batch": {**shared, **quick, "endpoint_url": batch_url, **batch},
+            "aws-lambda": {**shared, **quick, "endpoint_url": lambda_url, "function": stack.transcoder},
+        },
         "stores": {"s3": {"region": REGION, "endpoint_url": moto_url, "path_style": True}},
         "sources": {"sqs": {"region": REGION, "endpoint_url": moto_url}},
     }

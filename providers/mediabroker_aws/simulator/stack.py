@@ -51,6 +51,7 @@ class Stack:
             "spot": self._references["SpotQueue"],
             "on_demand": self._references["OnDemandQueue"],
         }
+        self.transcoder = self._references["TranscodeFunction"]
         self.job_definition: str = self._property("Worker", "JobDefinitionName")
         self.told_statuses = frozenset[str](self._property("JobChanges", "EventPattern")["detail"]["status"])
 

@@ -16,12 +16,15 @@ import botocore.session
 import grimp
 from botocore import xform_name
 
+_GATEWAY = "execute-api"
+"""The service that requests to a REST API are signed for."""
 _METHODS = ("call", "create")
 SERVICES = ("batch", "lambda", "s3", "sqs")
 
 _ACTIONS = {
     "s3:HeadObject": {"s3:GetObject"},
     "s3:HeadBucket": {"s3:ListBucket"},
+    "s3:ListObjects": {"s3:ListBucket"},
     "s3:ListObjectsV2": {"s3:ListBucket"},
     "s3:CreateMultipartUpload": {"s3:PutObject"},
     "s3:UploadPart": {"s3:PutObject"},
@@ -66,7 +69,9 @@ def operations_in(modules: Iterable[str]) -> set[str]:
 
 @cache
 def _operations(module: str) -> frozenset[str]:
-    return frozenset(each for call in _calls(module) for each in _named(call))
+    called = {each for call in _calls(module) for each in _named(call)}
+    signs = any(isinstance(each, ast.Constant) and each.value == _GATEWAY for each in ast.walk(_tree(module)))
+    return frozenset(called | {f"{_GATEWAY}:Invoke"} if signs else called)
 
 
 def unnamed_calls(modules: Iterable[str]) -> set[str]:
