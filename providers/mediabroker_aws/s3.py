@@ -264,5 +264,14 @@ def _explained(error: ProviderError, uri: MediaURI, *, writing: bool) -> Excepti
             return MediaError(ErrorCode.OUTPUT_EXISTS, f"{uri} exists; set overwrite to replace it", **about)
         return MediaError(ErrorCode.INPUT_CHANGED, f"{uri} was replaced while it was read", **about)
     if code in _ELSEWHERE:
-        return MediaError(denied, f"{uri}: the bucket lies in another region; set it as stores.s3.region", **about)
+        where = _region_of(error.__cause__) or "another region"
+        advice = "set it as region of the provider, or of stores.s3"
+        return MediaError(denied, f"{uri}: the bucket lies in {where}; {advice}", **about)
     return error
+
+
+def _region_of(refusal: BaseException | None) -> str | None:
+    """The bucket's region, which S3 names where it refuses another's requests."""
+    answer: Any = getattr(refusal, "response", {})
+    named: str | None = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    return named

@@ -24,11 +24,11 @@ from mediabroker.errors import (
 from mediabroker.objects import ObjectStore
 from mediabroker.refs import JobRef, MemberRef
 from mediabroker.results import Output
-from mediabroker.spi import Call, CancelOutcome, Flow, Member, MemberStatus, Observation, Reply, Transport, drive
+from mediabroker.spi import CancelOutcome, Flow, Member, MemberStatus, Observation, Transport, drive
 from mediabroker.states import JobState
 from mediabroker_aws.batch import BatchChain
 from mediabroker_aws.functions.upscale_ledger import Ledger, Ticket, derive_id
-from mediabroker_aws.functions.upscale_order import Order
+from mediabroker_aws.functions.upscale_order import Order, check_picture
 from mediabroker_aws.functions.upscale_settings import UpscaleSettings
 from mediabroker_aws.functions.upscale_submission import HoldError, OvertakenError, Submission, with_retries
 from mediabroker_aws.s3 import S3Store
@@ -143,18 +143,17 @@ class UpscaleJobs:
             raise IdempotencyConflictError(
                 f"this idempotency key belongs to job {ticket.job_id}, which asked for something else"
             )
-        if ended := self._ledger.read(ticket.job_id, "end"):
+        if not ticket.is_new and (ended := self._ledger.read(ticket.job_id, "end")):
             return JobView.model_validate(ended)
         try:
             members = self._members(ticket)
         except ProviderError as refusal:
             return self._refused(ticket, refusal)
-        is_new = not ticket.told
-        return self._view(ticket, members, JobState.QUEUED) if is_new else self._observed(ticket, members)
+        return self._view(ticket, members, JobState.QUEUED) if ticket.is_new else self._observed(ticket, members)
 
     def _members(self, ticket: Ticket) -> Sequence[Member]:
         """All vendor jobs; those that are missing are submitted first."""
-        if known := self._ledger.read(ticket.job_id, "members"):
+        if not ticket.is_new and (known := self._ledger.read(ticket.job_id, "members")):
             return [Member.model_validate(each) for each in known["members"]]
         submission = self._submission(ticket)
         members = submission.run().members
@@ -172,21 +171,8 @@ class UpscaleJobs:
             self._ledger,
             clock=self._clock,
             settle_s=self.settings.settle_time_s,
-            look=lambda call, reply: self._check_size(ticket, call, reply),
+            look=lambda call, reply: check_picture(call, reply, ticket.spec.scale, self.settings.max_output_pixels),
         )
-
-    def _check_size(self, ticket: Ticket, call: Call[Any], reply: Reply) -> None:
-        if call.operation != "ReadMetadata":
-            return
-        width_px, height_px, scale = int(str(reply["width_px"])), int(str(reply["height_px"])), ticket.spec.scale
-        if width_px * height_px * scale**2 > self.settings.max_output_pixels:
-            raise ProviderError(
-                f"Video size exceeded the limit: {width_px}x{height_px} times {scale} is more than "
-                f"{self.settings.max_output_pixels} pixels",
-                provider=self._provider.name,
-                operation=call.operation,
-                provider_code=ErrorCode.UNSUPPORTED.value,
-            )
 
     def _refused(self, ticket: Ticket, refusal: ProviderError) -> JobView:
         """The end of a job of which a part had been accepted; otherwise nothing has happened, and the error goes on."""

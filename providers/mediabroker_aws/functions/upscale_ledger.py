@@ -52,6 +52,11 @@ class Ticket(Value, frozen=True):
     told: tuple[Told, ...] = ()
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has not been written down; a ticket that has holds at least what was read of the source."""
+        return not self.told
+
+    @property
     def context(self) -> SubmitContext:
         """Its one attempt. The token is derived as a broker derives it, so that any broker can take the job over."""
         return SubmitContext(

@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from mediabroker.errors import InvalidJobError
+from mediabroker.errors import ErrorCode, InvalidJobError, ProviderError
 from mediabroker.jobs import SuperResolution, VideoEncoder
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI
+from mediabroker.spi import Call, Reply
 from mediabroker_aws.functions.proxy import RefusedError
 from mediabroker_aws.functions.upscale_settings import UpscaleSettings
 from mediabroker_aws.options import BatchOptions
 
-__all__ = ["CONTAINERS", "InvalidOrderError", "Order", "parse_order"]
+__all__ = ["CONTAINERS", "InvalidOrderError", "Order", "check_picture", "parse_order"]
 
 CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv")
 """What the worker writes, by the output's suffix."""
@@ -169,6 +170,24 @@ def parse_order(fields: Mapping[str, JsonValue]) -> Order:
         return Order.model_validate(fields)
     except ValidationError as error:
         raise InvalidOrderError([_finding(each) for each in error.errors(include_url=False)]) from error
+
+
+def check_picture(call: Call[Any], reply: Reply, scale: int, most_pixels: int) -> None:
+    """Refuse a video that would become too large, once its size is read.
+
+    Raises:
+        ProviderError: `UNSUPPORTED`, in the original's words.
+    """
+    if call.operation != "ReadMetadata":
+        return
+    width_px, height_px = int(str(reply["width_px"])), int(str(reply["height_px"]))
+    if width_px * height_px * scale**2 > most_pixels:
+        raise ProviderError(
+            f"Video size exceeded the limit: {width_px}x{height_px} times {scale} is more than {most_pixels} pixels",
+            provider=call.service,
+            operation=call.operation,
+            provider_code=ErrorCode.UNSUPPORTED.value,
+        )
 
 
 def _finding(found: Any) -> dict[str, JsonValue]:

@@ -90,7 +90,7 @@ class Submission:
         self.ticket = ticket
         self._provider, self._perform, self._ledger = provider, perform, ledger
         self._clock, self._settle_s, self._look = clock, settle_s, look
-        self._is_committed = bool(ticket.told)  # a stored ticket holds what was read; a new one, nothing
+        self._is_new, self._is_committed = ticket.is_new, not ticket.is_new
         self._told: list[Told] = []
         self.accepted: list[str] = []
         """The ids of the vendor jobs that Batch has accepted, as far as this run has come."""
@@ -213,7 +213,12 @@ class Submission:
         return number, last
 
     def _record(self, name: str, call: Call[Any] | None = None) -> dict[str, Any] | None:
-        """A record of this job, written for this very call if one is given."""
+        """A record of this job, written for this very call if one is given.
+
+        None of a job that this run has begun: whoever is at it as well loses, or wins, where the step is announced.
+        """
+        if self._is_new:
+            return None
         found = self._ledger.read(self.ticket.job_id, name)
         if found is not None and call is not None and found["digest"] != call.digest:
             raise self._differs(call)

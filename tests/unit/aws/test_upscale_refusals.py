@@ -57,7 +57,11 @@ def against_s3(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         (s3_error(403, "InvalidAccessKeyId"), (500, "AUTH"), "credentials"),
         (s3_error(403, "SignatureDoesNotMatch"), (500, "AUTH"), "credentials"),
         (s3_error(403, "AccessDenied"), (403, "INPUT_DENIED"), "denied"),
-        (s3_error(301, "PermanentRedirect", x_amz_bucket_region="us-east-1"), (403, "INPUT_DENIED"), "another region"),
+        (
+            s3_error(301, "PermanentRedirect", x_amz_bucket_region="us-east-1"),
+            (403, "INPUT_DENIED"),
+            "lies in us-east-1",
+        ),
         (s3_error(503, "SlowDown"), (429, "RATE_LIMITED"), ""),
         (s3_error(500, "InternalError"), (503, "PROVIDER_INTERNAL"), ""),
         (hang_up, (503, "PROVIDER_INTERNAL"), ""),
