@@ -12,18 +12,19 @@ from pathlib import Path
 
 from benchmarks.aws.chain import chain, memory
 from benchmarks.aws.finding import Finding, Setting
+from benchmarks.aws.transcoding import function, ladder
 from neuron_worker.runtimes import usable_cores
 
 _RESULTS = Path(__file__).parent.parent.parent / "build/benchmarks/aws.json"
-SECTIONS = {"chain": chain, "memory": memory}
+SECTIONS = {"chain": chain, "memory": memory, "function": function, "ladder": ladder}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aws", description=__doc__)
     parser.add_argument("--only", choices=SECTIONS, action="append", help="one question; may be repeated")
-    parser.add_argument("--seconds", type=int, default=150, help="of the clip")
+    parser.add_argument("--seconds", type=int, default=150, help="of the clips")
     parser.add_argument("--slices", type=int, default=10, help="that the chain makes of it")
-    parser.add_argument("--height", type=int, default=180, help="of the clip, in pixels; 16:9")
+    parser.add_argument("--height", type=int, default=180, help="of the clip of the chain, in pixels; 16:9")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures go")
     options = parser.parse_args()
     before = os.getloadavg()[0]

@@ -113,7 +113,7 @@ class LambdaRig(Rig):
         """The worker's next step: claim, half-way, done. What has ended, or was cancelled, stays as it is."""
         for member in started.members:
             home = member.native_id
-            seen = self._board.read(home)
+            seen = self._board.read(home) if home.startswith("s3://") else None
             if seen is None or seen.status.has_ended:
                 continue
             claim = self._claims.get(home)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from mediabroker.errors import JobError, MissingDependencyError, ProviderError, UnsupportedError
-from mediabroker.jobs import JobSpec
+from mediabroker.jobs import JobSpec, Transcode
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -80,13 +80,14 @@ class LocalProvider(Provider):
         """See `Provider.check`.
 
         Raises:
-            UnsupportedError: also for `extra` options, as there is no request that they could be merged into, and for
-                smart production that no effect here can do.
+            UnsupportedError: also for `extra` options, as there is no request that they could be merged into, for
+                transcodes of or into folders, and for smart production that no effect here can do.
             MissingDependencyError: names the command that installs what the kind needs.
         """
         super().check(spec, options)
         if options is not None and options.extra:
             raise UnsupportedError(f"options.extra: {self.name} knows nothing beyond its typed options")
+        _refuse_folders(self.name, spec)
         check_production(self.name, spec)
         if missing := [name for name in _NEEDS[spec.kind] if find_spec(name) is None]:
             raise MissingDependencyError(
@@ -134,6 +135,13 @@ class LocalProvider(Provider):
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)
+
+
+def _refuse_folders(name: str, spec: JobSpec[Any]) -> None:
+    if isinstance(spec, Transcode):
+        for end, uri in (("input", spec.input), ("output", spec.output)):
+            if uri.is_folder:
+                raise UnsupportedError(f"{end}: {uri} is a folder; {name} transcodes one file to a name of your choice")
 
 
 def _describe(tokens: Sequence[str]) -> Call[list[Observation]]:

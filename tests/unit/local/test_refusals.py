@@ -16,7 +16,7 @@ from mediabroker.errors import (
     ProviderError,
     UnsupportedError,
 )
-from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot
+from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
 from mediabroker.spi import Call, Member
 from mediabroker.testing.driver import new_context
 from mediabroker_local import LocalOptions, LocalProvider
@@ -190,3 +190,10 @@ def test_submit_flow_yields_the_same_call_each_time(shop: Workshop) -> None:
     first, again = (next(provider.submit(spec, LocalOptions(nice=5), context)) for _ in range(2))
     assert first.digest == again.digest
     assert first.effect == "create"
+
+
+@pytest.mark.parametrize(("end", "uri"), [("input", "/somewhere/in/"), ("output", "/somewhere/out/")])
+def test_a_transcode_of_or_into_a_folder_is_refused_before_anything_is_stored(end: str, uri: str) -> None:
+    fields: dict[str, Any] = {"input": "/somewhere/a.mp4", "output": "/somewhere/b.m3u8", "container": "hls", end: uri}
+    with pytest.raises(UnsupportedError, match=f"{end}: .* is a folder"):
+        LocalProvider("local", {}).check(Transcode.model_validate(fields), None)
