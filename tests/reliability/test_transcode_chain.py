@@ -62,13 +62,15 @@ class Studio:
     def spec(self, source: str = "in/", **fields: Any) -> Transcode:
         return Transcode(input=f"s3://{self.name}/{source}", output=f"s3://{self.name}/out/", **fields)
 
-    def broker(self, store: str = "jobs", **changes: Any) -> Broker:
+    def broker(self, store: str = "jobs", *, second: dict[str, Any] | None = None, **changes: Any) -> Broker:
+        """A broker of this service; `second` names other deployments and what is different about them."""
         way: dict[str, Any] = {"url": self.url, "api_key": KEY} if "function" not in changes else {}
         settings = {"region": REGION, "settle_time_s": 0.0, "poll_interval_s": 0.05, **way, **changes}
         settings |= {"s3_endpoint_url": self.moto, "path_style": True, "endpoint_url": self.front.url}
         stored = {"region": REGION, "endpoint_url": self.moto, "path_style": True}
         chosen = BrokerSettings(store=f"sqlite:///{self.folder / store}.db", stores={"s3": stored}, lease_s=0.01)
-        broker = Broker(chosen, providers={"aws": LambdaProvider("aws", settings)})
+        named = {"aws": settings, **{name: {**settings, **other} for name, other in (second or {}).items()}}
+        broker = Broker(chosen, providers={name: LambdaProvider(name, each) for name, each in named.items()})
         self._opened.append(broker)
         return broker
 
@@ -192,6 +194,20 @@ def test_what_is_too_long_for_lambda_fails_before_any_work_and_leaves_it_to_othe
         job.result(timeout=60)
     assert (failed.value.error.code, failed.value.error.blame) == (ErrorCode.OUT_OF_RESOURCES, "capacity")
     assert studio.works() == 0
+
+
+def test_a_route_goes_on_with_another_deployment_when_a_file_is_too_long_for_the_first(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    told = TranscoderSettings(buckets=studio.name, worker="worker", pixels_per_s=10.0)
+    studio.simulator.add(Function("small", Intake(told)))
+    small = studio.front.add_route("POST", "/small/videoTranscode", "small")
+    broker = studio.broker(second={"small": {"url": small}})
+    job = broker.submit(studio.spec("in/a.mp4"), provider=["small", "aws"])
+    assert job.result(timeout=100).outputs
+    assert [(each.provider, each.error and each.error.code) for each in job.attempts] == [
+        ("small", ErrorCode.OUT_OF_RESOURCES),
+        ("aws", None),
+    ]
 
 
 def test_a_cancel_before_the_worker_came_ends_the_job_and_the_worker_does_nothing(studio: Studio) -> None:

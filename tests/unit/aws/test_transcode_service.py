@@ -80,7 +80,13 @@ def test_a_ladder_is_published_whole_and_its_master_last(service: Service, tmp_p
     written = {each["Key"]: each["LastModified"] for each in _listed(service, f"out/a_{TIME}/{folder}/")}
     (last,) = _listed(service, entry["dst"])
     assert last["LastModified"] >= max(written.values())
+    kinds = {each.rpartition(".")[2]: _content_type(service, each) for each in [*written, entry["dst"]]}
+    assert kinds == {"m3u8": "application/vnd.apple.mpegurl", "ts": "video/mp2t"}
     assert service.status(f"out/a_{TIME}/")["result"]["outputs"][0]["uri"] == f"s3://{service.bucket}/{entry['dst']}"
+
+
+def _content_type(service: Service, key: str) -> str:
+    return str(service.s3.head_object(Bucket=service.bucket, Key=key)["ContentType"])
 
 
 def _listed(service: Service, prefix: str) -> list[Any]:
