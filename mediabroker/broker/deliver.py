@@ -37,6 +37,7 @@ def deliver(core: Core, job_id: str) -> None:
 
 def _finish(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
     try:
+        _complete(core, job, attempt)
         result, problem = _inspect(core, job, attempt)
         if problem is None and attempt.placement.output is not None:
             result = _bring_home(core, attempt, result)
@@ -57,6 +58,13 @@ def _finish(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
         raise
     else:
         _end(core, job, attempt, JobState.FAILED if problem else JobState.SUCCEEDED, error=problem, result=result)
+
+
+def _complete(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+    """What the provider itself makes of its finished jobs, as the playlist above a ladder's renditions."""
+    with core.store.read() as tx:
+        members = [each.status for each in attempts.members_of(tx, attempt, job.kind)]
+    core.converse(attempt.provider, core.fleet.named(attempt.provider).finish(members))
 
 
 def _inspect(core: Core, job: JobRecord, attempt: AttemptRecord) -> tuple[JobResult, JobError | None]:

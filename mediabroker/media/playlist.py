@@ -21,7 +21,7 @@ class Segment(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """What the master playlist says of one rendition; `uri` is relative to the master."""
+    """What the master playlist says of one rendition; `uri` is relative to the master. Unknown codecs are left out."""
 
     uri: str
     width_px: int
@@ -63,10 +63,11 @@ def build_master(variants: Sequence[Variant], *, fragmented: bool) -> str:
             f"BANDWIDTH={variant.peak_bps}",
             f"AVERAGE-BANDWIDTH={variant.average_bps}",
             f"RESOLUTION={variant.width_px}x{variant.height_px}",
-            f'CODECS="{",".join(variant.codecs)}"',
         ]
         if variant.frame_rate:
-            attributes.insert(3, f"FRAME-RATE={float(variant.frame_rate):.3f}")
+            attributes.append(f"FRAME-RATE={float(variant.frame_rate):.3f}")
+        if variant.codecs:
+            attributes.append(f'CODECS="{",".join(variant.codecs)}"')
         if variant.hdr:
             attributes.append(f"VIDEO-RANGE={variant.hdr.upper()}")
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", quote(variant.uri)]

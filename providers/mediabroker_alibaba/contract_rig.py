@@ -1,6 +1,6 @@
 """How the provider contract tests `alibaba-mps`: `pytest --pyargs mediabroker.testing.contract --provider alibaba-mps`.
 
-The simulated MPS, spoken to by the vendor's real SDK with signed requests. Only the tests load this module.
+The simulated MPS and OSS, spoken to by the vendor's real SDKs with signed requests. Only the tests load this module.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.simulator.mps import MpsService, Outcome, ScriptedExecutor
 from mediabroker_alibaba.simulator.mps.jobs import Job
+from mediabroker_alibaba.simulator.oss import OssService, OssState
 from mediabroker_alibaba.simulator.seams import InMemoryQueues
 from mediabroker_alibaba.simulator.server import LoopbackServer
 from mediabroker_alibaba.simulator.world import World
@@ -96,7 +97,7 @@ class MpsRig(Rig):
     has_callbacks: ClassVar[bool] = True
     uncancellable: ClassVar[Mapping[JobState, str]] = {JobState.RUNNING: "CancelJob takes jobs that wait only"}
 
-    def __init__(self, folder: Path) -> None:  # noqa: ARG002  keeps nothing in files
+    def __init__(self, folder: Path) -> None:
         self._before = {name: os.environ.get(name) for name in _ENVIRONMENT}
         os.environ.update(_ENVIRONMENT)
         self.world = World()
@@ -106,14 +107,22 @@ class MpsRig(Rig):
         self.queues = InMemoryQueues()
         self.queues.create(ACCOUNT, REGION, QUEUE)
         self.executor = ScriptedExecutor(self._decide)
-        self.service = MpsService(self.world, self.executor, self.queues)
+        self.oss = OssState(self.world, folder / "oss")
+        self.oss.create_bucket(ACCOUNT, BUCKET, REGION)
+        self._made_file = folder / "made"
+        self._made_file.write_bytes(b"what a function has made")
+        self.service = MpsService(self.world, self.executor, self.queues, self.oss)
+        self.oss_server = LoopbackServer(OssService(self.oss, REGION).answer, clock=self.world.clock)
         self.server = LoopbackServer(self.service.answer(REGION), clock=self.world.clock)
         self.settings: dict[str, JsonValue] = {
             "region": REGION,
             "account": ACCOUNT,
             "endpoint_url": self.server.url,
+            "oss_endpoint_url": self.oss_server.url,
             "settle_time_s": 0.0,
         }
+        self.store_settings: dict[str, Any] = {"region": REGION, "endpoint_url": self.oss_server.url}
+        """`[stores.oss]` of a broker that looks at the outputs."""
         self.settings["pipeline"] = self._add_pipeline()
         self.outcomes: dict[str, Outcome | None] = {}
         """How the jobs of a token end; None: they run until the executor is told to release them."""
@@ -130,17 +139,19 @@ class MpsRig(Rig):
         for token, outcome in self.outcomes.items():
             if token in (job.user_data or ""):
                 return outcome
+        key = job.output.key.replace("{sequenceId}", "00001") if job.output else None
+        if key is not None:
+            self.oss.store(ACCOUNT, BUCKET, key, self._made_file)
         if job.kind in ("transcode", "media_info"):
             return Outcome(data=PROPERTIES)
-        if job.kind == "snapshot" or job.output is None:
+        if job.kind == "snapshot" or key is None:
             return Outcome(data=_DATA.get(job.function))
-        key = job.output.key.replace("{sequenceId}", "00001")
         data: Any = _DATA.get(job.function, {"result": [{"file": key}]})
         return Outcome(data=data, keys=(key,))
 
     def spec(self, kind: str) -> JobSpec[Any]:
         self._made += 1
-        fields: dict[str, Any] = {"kind": kind, "input": f"oss://{BUCKET}/in/a.mp4", "overwrite": True}
+        fields: dict[str, Any] = {"kind": kind, "input": f"oss://{BUCKET}/in/a.mp4"}
         if kind not in _NO_OUTPUT:
             fields["output"] = f"oss://{BUCKET}/out/{self._made}/{_OUTPUTS.get(kind, 'a.mp4')}"
         if kind == "smart_production":
@@ -208,6 +219,7 @@ class MpsRig(Rig):
     def close(self) -> None:
         self.world.stopping.set()
         self.server.close()
+        self.oss_server.close()
         self.service.engine.close()
         for name, value in self._before.items():
             if value is None:

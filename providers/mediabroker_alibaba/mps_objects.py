@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from mediabroker.errors import MediaError, ProviderError
-from mediabroker.objects import ObjectStore
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
+from mediabroker_alibaba.oss import OssStore
 from mediabroker_alibaba.settings import MpsSettings
 
 __all__ = ["ObjectTransport"]
@@ -20,9 +19,7 @@ class ObjectTransport:
 
     def __init__(self, settings: MpsSettings) -> None:
         shared = settings.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"})
-        self._store: ObjectStore = import_module("mediabroker_alibaba.oss").OssStore(
-            {**shared, "endpoint_url": settings.oss_endpoint_url}
-        )
+        self._store = OssStore({**shared, "endpoint_url": settings.oss_endpoint_url})
         self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "HeadObject": self._head,
             "PutObject": self._put,

@@ -95,11 +95,11 @@ def observe_transcode(job: Mapping[str, Any], output: MediaURI | None) -> Observ
         return _failed(seen, job, made)
     media = parse_properties(given.get("Properties"))
     video = media.video[0] if media and media.video else None
-    properties = _mapping(given.get("Properties"))
+    properties, asked = _mapping(given.get("Properties")), _mapping(given.get("Video"))
     result = VideoResult(
         outputs=(Output(uri=made),) if made else (),
-        width_px=video.width_px if video else _pixels(properties.get("Width")),
-        height_px=video.height_px if video else _pixels(properties.get("Height")),
+        width_px=video.width_px if video else _pixels(properties.get("Width") or asked.get("Width")),
+        height_px=video.height_px if video else _pixels(properties.get("Height") or asked.get("Height")),
         duration_s=media.duration_s if media else None,
         frame_rate=video.frame_rate if video else None,
         frame_count=video.frame_count if video else None,

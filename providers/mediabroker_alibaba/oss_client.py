@@ -22,6 +22,9 @@ __all__ = ["DrainingSession", "OssClient"]
 
 _log = logging.getLogger(__name__)
 
+# For debugging it logs every header, signatures and security tokens among them.
+logging.getLogger("oss2").setLevel(logging.WARNING)
+
 _ATTEMPTS = 4
 _PAUSE_S, _PAUSE_CAP_S = 0.2, 5.0
 _CONNECTIONS = 32

@@ -46,7 +46,7 @@ def open_broker(rig: MpsRig, tmp_path: Path) -> Iterator[Open]:
     opened: list[Broker] = []
 
     def make(store: str = "jobs.db") -> Broker:
-        settings = BrokerSettings(store=f"sqlite:///{tmp_path / store}")
+        settings = BrokerSettings(store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings})
         opened.append(Broker(settings, providers={"mps": MpsProvider("mps", rig.settings)}))
         return opened[-1]
 

@@ -53,10 +53,11 @@ def settle(rig: MpsRig, driver: Driver, started: Started) -> Observation:
     return attempt_of(driver, started)
 
 
-def refusal(rig: MpsRig, **settings: Any) -> ProviderError:
+def refusal(rig: MpsRig, *, overwrite: bool = True, **settings: Any) -> ProviderError:
+    """What a submit comes to; one that may overwrite does not look at OSS first."""
     provider = MpsProvider("mps", {**rig.settings, **settings})
     with Driver(provider) as driver, pytest.raises(ProviderError) as caught:
-        start(driver, rig.spec("video_clip"))
+        start(driver, rig.spec("video_clip").model_copy(update={"overwrite": overwrite}))
     return caught.value
 
 
@@ -170,7 +171,7 @@ def test_no_signature_and_no_token_is_logged_or_raised(
     monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", str(pair.token))
     rig.world.faults.add("mps.SubmitIProductionJob", "lost")
     with caplog.at_level(logging.DEBUG):
-        error = refusal(rig)
+        error = refusal(rig, overwrite=False)
     assert error.__cause__ is None
     seen = [str(error), repr(error.__context__.args if error.__context__ else ""), caplog.text, *capsys.readouterr()]
     assert not [text for text in seen if "Signature=" in text or str(pair.token) in text]
