@@ -119,7 +119,7 @@ def _account(folder: Path) -> Iterator[tuple[AwsSandbox, Stores]]:
 @contextmanager
 def _broker(sandbox: AwsSandbox, folder: Path) -> Iterator[Broker]:
     settings = BrokerSettings(store=f"sqlite:///{folder / 'jobs.db'}", stores=sandbox.settings["stores"])
-    providers = {name: BatchProvider(name, each) for name, each in sandbox.settings["providers"].items()}
+    providers = {"aws-batch": BatchProvider("aws-batch", sandbox.settings["providers"]["aws-batch"])}
     with Broker(settings, providers=providers) as broker:
         yield broker
 

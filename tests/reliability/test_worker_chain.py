@@ -125,7 +125,7 @@ def account(sandbox: AwsSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name, value in sandbox.environment.items():
         monkeypatch.setenv(name, value)
     settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}", stores=sandbox.settings["stores"])
-    providers = {name: BatchProvider(name, each) for name, each in sandbox.settings["providers"].items()}
+    providers = {"aws-batch": BatchProvider("aws-batch", sandbox.settings["providers"]["aws-batch"])}
     with closing(Stores(settings.stores)) as stores, Broker(settings, providers=providers) as broker:
         yield Account(sandbox, broker, stores, tmp_path)
 
