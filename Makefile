@@ -6,6 +6,7 @@
 #   make demo-alibaba             smart production and a transcode on a simulated Alibaba Cloud, told of by its queue
 #   make test check test-torch    what CI runs
 #                                 (test-torch: the tests that need torch and OpenVINO, which are large)
+#   make interop                  clients of Alibaba Cloud that nobody here wrote, against its simulator
 #   make bench bench-engine docs  measure; write the generated reference pages
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist bench bench-engine bench-aws docs clean
+.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist interop bench bench-engine bench-aws docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -90,6 +91,10 @@ dist: .venv/dev.stamp
 		mediabroker_aws/deploy/template.yaml mediabroker_aws/deploy/function/Dockerfile; do \
 		test -f build/installed/$$each || { echo "the wheel lacks $$each"; exit 1; }; done
 	cd build && PYTHONPATH=installed ../$(BIN)/python -m mediabroker --version
+
+# Alibaba Cloud's own clients against its simulator, each in an environment of its own; what cannot be had is left out.
+interop: .venv/dev.stamp
+	$(BIN)/python -m tests.interop.run $(ARGS)
 
 bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
