@@ -41,6 +41,7 @@ __all__ = [
     "VideoEncoder",
     "build_spec",
     "is_known_kind",
+    "known_kinds",
     "result_type_of",
 ]
 
@@ -118,7 +119,7 @@ class JobSpec(Value, Generic[R_co], frozen=True):
         kind = fields.get("kind")
         cls = _class_of(kind) if isinstance(kind, str) else None
         if cls is None:
-            raise InvalidJobError(f"kind: {kind!r} is not known; one of {', '.join(sorted({*_KINDS, *_offered()}))}")
+            raise InvalidJobError(f"kind: {kind!r} is not known; one of {', '.join(known_kinds())}")
         return build_spec(cls, fields)
 
 
@@ -133,6 +134,11 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
 def is_known_kind(kind: str) -> bool:
     """Whether this process has defined a spec of that kind, or can load one."""
     return _class_of(kind) is not None
+
+
+def known_kinds() -> list[str]:
+    """Every kind that this process knows or can load, by name."""
+    return sorted({*_KINDS, *_offered()})
 
 
 def result_type_of(kind: str) -> type[JobResult]:

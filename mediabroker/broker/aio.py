@@ -32,7 +32,7 @@ from mediabroker.jobs import JobSpec
 from mediabroker.messages import EventSource, InboundMessage
 from mediabroker.refs import JobRef
 from mediabroker.results import JobResult
-from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
+from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.store.quarantine import Quarantined
 
@@ -112,9 +112,10 @@ class AsyncBroker:
         settings: BrokerSettings | None = None,
         *,
         providers: Mapping[str, Provider] | None = None,
+        stores: Mapping[str, ObjectStore] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._broker = Broker(settings, providers=providers, clock=clock)
+        self._broker = Broker(settings, providers=providers, stores=stores, clock=clock)
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="mediabroker-async")
         self._loop: asyncio.AbstractEventLoop | None = None
 

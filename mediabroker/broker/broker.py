@@ -29,7 +29,7 @@ from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import JobRef
 from mediabroker.results import JobResult
-from mediabroker.spi import CancelOutcome, Provider, ProviderOptions
+from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
 from mediabroker.store import events, jobs, open_store
@@ -58,6 +58,7 @@ class Broker(Consuming):
     Args:
         settings: what `load_settings` gives; default: the environment alone.
         providers: ready instances by name, instead of those that the settings name.
+        stores: ready object stores by URI scheme, instead of those of plug-ins.
         clock: for tests.
 
     Raises:
@@ -70,13 +71,14 @@ class Broker(Consuming):
         settings: BrokerSettings | None = None,
         *,
         providers: Mapping[str, Provider] | None = None,
+        stores: Mapping[str, ObjectStore] | None = None,
         clock: Clock | None = None,
     ) -> None:
         settings = settings or load_settings()
         core = Core(
             store=open_store(settings.store, busy_timeout_s=settings.busy_timeout_s),
             fleet=Fleet(settings, providers),
-            stores=Stores(settings.stores),
+            stores=Stores(settings.stores, ready=stores),
             clock=clock or SystemClock(),
             settings=settings,
         )

@@ -26,11 +26,18 @@ class Stores:
 
     Args:
         settings: by scheme, what the store's own plug-in understands: the tables `[stores.<scheme>]`.
+        ready: stores by scheme, instead of those of plug-ins.
     """
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        ready: Mapping[str, ObjectStore] | None = None,
+    ) -> None:
         self._settings = settings or {}
-        self._open: dict[str, ObjectStore] = {"file": FileStore()}
+        self._ready: Mapping[str, ObjectStore] = {"file": FileStore(), **(ready or {})}
+        self._open = dict(self._ready)
         self._lock = Lock()
 
     def of(self, uri: MediaURI) -> ObjectStore:
@@ -80,6 +87,6 @@ class Stores:
     def close(self) -> None:
         """Let go of connections; a store that is asked for again is made again."""
         with self._lock:
-            opened, self._open = self._open, {"file": FileStore()}
+            opened, self._open = self._open, dict(self._ready)
         for store in opened.values():
             store.close()

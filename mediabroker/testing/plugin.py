@@ -1,7 +1,14 @@
-"""The pytest plugin: `--provider NAME` chooses whom the provider contract is run against."""
+"""The pytest plugin: the fixture `mediabroker`, and `--provider NAME` for the provider contract.
+
+def test_publishes(mediabroker):
+    job = mediabroker.submit(SuperResolution(input="s3://b/a.mp4", output="s3://b/o.mp4"))
+    mediabroker.vendor.script(job, ["queued", ("running", 0.4), "preempted", "running", "succeeded"])
+    assert str(job.result().outputs[0].uri) == "s3://b/o.mp4"
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from mediabroker.testing.fixture import ScriptedBroker
     from mediabroker.testing.rig import Rig
 
 __all__ = ["RIG_GROUP", "make_rig"]
@@ -17,6 +25,15 @@ RIG_GROUP = "mediabroker.contract_rigs"
 
 # The asserts of the shipped checks explain themselves like those of any test.
 pytest.register_assert_rewrite("mediabroker.testing.checks")
+
+
+@pytest.fixture
+def mediabroker(tmp_path: Path) -> Iterator[ScriptedBroker]:
+    """A broker on one vendor that does as it is told; see `mediabroker.testing.scripted`."""
+    from mediabroker.testing.fixture import ScriptedBroker  # pytest must start quickly
+
+    with ScriptedBroker(tmp_path) as broker:
+        yield broker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
 from mediabroker import Broker, Transcode
 from mediabroker.config import BrokerSettings
+from mediabroker.testing.clock import HandClock
 from tests.ledger import LedgerProvider
 
-
-class HandClock:
-    """Wall time that is moved by hand. Waiting is real but short: it only paces the watcher."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic_s(self) -> float:
-        return self.time.timestamp()
-
-    def wait(self, event: Event, timeout_s: float) -> bool:
-        return event.wait(min(timeout_s, 0.01))
-
-    def advance(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
+__all__ = ["HandClock"]
 
 
 @pytest.fixture
