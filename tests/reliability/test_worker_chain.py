@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -261,6 +265,28 @@ def test_two_chains_of_one_job_have_one_output(account: Account, source: Path, d
     until(lambda: all(each.has_ended for each in account.simulator.jobs() if each.id in twins))
     assert {each.status for each in account.simulator.jobs() if each.id in twins} == {"SUCCEEDED"}
     assert account.fetch("twice/out.mp4").read_bytes() == direct.read_bytes()
+
+
+def test_a_worker_whose_store_does_not_answer_still_heeds_the_word_to_stop(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "AKID",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-west-2",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "MEDIABROKER_TASK": "merge",
+            "MEDIABROKER_MANIFEST": "s3://media/wip/t/manifest.json",
+            "MEDIABROKER_SCRATCH": str(tmp_path / "scratch"),
+        }
+        silent.settimeout(_LIMIT_S)
+        with subprocess.Popen([sys.executable, "-m", "neuron_worker", "work"], env=environment) as worker:
+            connection, _ = silent.accept()
+            worker.terminate()
+            told_s = time.monotonic()
+            assert worker.wait(_LIMIT_S) == 75
+        assert time.monotonic() - told_s < 10
+        connection.close()
 
 
 def test_workers_get_no_secret_in_their_environment_and_log_none(sandbox: AwsSandbox) -> None:

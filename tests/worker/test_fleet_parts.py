@@ -31,7 +31,7 @@ from mediabroker.storage.file import FileStore
 from neuron_worker.failures import Exit, InterruptedWorkError, describe_failure, exit_code_of
 from neuron_worker.fleet.claims import Claim, Claims, claim_name
 from neuron_worker.fleet.fetch import local_source
-from neuron_worker.fleet.manifest import SourceVersion
+from neuron_worker.fleet.manifest import Manifest, SourceVersion
 from neuron_worker.fleet.scratch import Scratch
 from neuron_worker.fleet.shelf import Shelf
 
@@ -99,6 +99,18 @@ def test_a_record_that_is_there_is_kept_and_one_that_is_none_is_no_record(shelf:
     (tmp_path / "x").write_text('{"holder": 3}')
     with pytest.raises(MediaError, match="is not what this release writes"):
         shelf.read("x", Claim)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 10])
+def test_every_planned_slice_is_one_workers_whatever_was_expected(workers: int) -> None:
+    job = {"input": "s3://media/in.mp4", "output": "s3://media/out.mp4"}
+    source = {"size_bytes": 1, "version": "v"}
+    manifest = Manifest.model_validate(
+        {"version": 1, "token": "t", "work": "s3://media/w/", "slice_count": workers, "source": source, "job": job}
+    )
+    for planned in range(1, 25):
+        shares = [index for worker in range(workers) for index in manifest.share(worker, planned)]
+        assert shares == list(range(planned))
 
 
 def test_a_scratch_folder_that_others_can_look_into_is_refused(tmp_path: Path) -> None:
