@@ -18,7 +18,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist interop bench bench-engine bench-aws docs clean
+.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist interop bench bench-engine bench-aws bench-alibaba docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -107,8 +107,13 @@ bench-engine: .venv/dev.stamp
 bench-aws: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.aws $(ARGS)
 
+# The provider alibaba-mps beside the vendor's bare SDK, over the simulated cloud.
+bench-alibaba: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.alibaba.mps $(ARGS)
+
 docs: .venv/dev.stamp
 	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
+	$(BIN)/python -m mediabroker_alibaba.catalogue_page > docs/reference/smart-production.md
 
 clean:
 	rm -rf .venv build demo-out

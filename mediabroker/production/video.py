@@ -53,7 +53,7 @@ class VideoClip(SmartProduction[VideoResult], frozen=True, defer_build=True):
 
 
 class VideoDelogo(SmartProduction[VideoResult], frozen=True, defer_build=True):
-    """Remove logos; from `boxes`, at most two. Without boxes the provider looks for them itself."""
+    """Remove logos; from `boxes`, at most two. What a provider does without boxes is unverified."""
 
     kind: Literal["video_delogo"] = "video_delogo"
     function: Literal["video_delogo"] = "video_delogo"

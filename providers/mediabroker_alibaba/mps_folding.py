@@ -51,9 +51,14 @@ def build_finish(members: Sequence[MemberStatus]) -> Call[Reply] | None:
 
 
 def _target(members: Sequence[MemberStatus]) -> MediaURI | None:
-    raw = members[0].raw if members else None
-    tag = tag_of(raw) if isinstance(raw, Mapping) else None
-    return tag.output if tag else None
+    """The job's output, where that is another file than those that MPS writes."""
+    first = members[0] if members else None
+    tag = tag_of(first.raw) if first and isinstance(first.raw, Mapping) else None
+    if first is None or tag is None or tag.output is None or first.member.role == "production":
+        return None
+    made = _output(first) if first.member.role != "media_info" else None
+    is_made = made is not None and (made.bucket, made.key) == (tag.output.bucket, tag.output.key)
+    return None if is_made or first.member.role.startswith("snapshot-") else tag.output
 
 
 def _result(members: Sequence[MemberStatus], joined: JobResult | None) -> JobResult | None:

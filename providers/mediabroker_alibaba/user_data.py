@@ -32,6 +32,8 @@ class Tag(Value, frozen=True, populate_by_name=True):
     step: str = Field(default="", max_length=64)
     of: int = Field(default=1, ge=1)
     output: MediaURI | None = None
+    deliver_to: MediaURI | None = None
+    overwrite: bool = False
     user_data: JsonValue = None
 
     @property
@@ -42,6 +44,8 @@ class Tag(Value, frozen=True, populate_by_name=True):
             token=self.token,
             attempt=self.attempt,
             output=self.output,
+            deliver_to=self.deliver_to,
+            overwrite=self.overwrite,
             user_data=self.user_data,
         )
 
@@ -50,6 +54,8 @@ def build_user_data(
     spec: JobSpec[Any], ctx: SubmitContext, *, limit_bytes: int, step: str, of: int = 1, output: MediaURI | None = None
 ) -> str:
     """The text for one create. `output` only where the vendor's answer does not tell it anyway.
+
+    Where the broker delivers the output itself, that travels along as far as it fits; only a takeover needs it.
 
     Raises:
         UnsupportedError: it does not fit; without the spec's `user_data` it would, or the output's name is too long.
@@ -66,13 +72,25 @@ def build_user_data(
         user_data=spec.user_data,
     )
     values = tag.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+    text = _dump(values)
+    if ctx.deliver_to is not None:
+        handed_on = {
+            **values,
+            "output": str(ctx.output),
+            "deliver_to": str(ctx.deliver_to),
+            "overwrite": spec.overwrite,
+        }
+        text = longer if len(longer := _dump(handed_on)) <= limit_bytes else text
     if len(text) > limit_bytes:
         field = "user_data" if spec.user_data is not None else "output"
         raise UnsupportedError(
             f"{field}: together with the job's token it makes {len(text)} bytes; a job on MPS carries {limit_bytes}"
         )
     return text
+
+
+def _dump(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=True, separators=(",", ":"))
 
 
 def parse_user_data(text: object) -> Tag | None:

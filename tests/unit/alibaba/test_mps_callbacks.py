@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediabroker.jobs import MediaInfo
+from mediabroker.refs import MediaURI
 from mediabroker.spi import Observation, SubmitContext
 from mediabroker_alibaba.mps_callbacks import parse_message
 from mediabroker_alibaba.user_data import build_user_data, parse_user_data
@@ -97,3 +98,15 @@ def test_user_data_comes_back_as_it_was(value: Any) -> None:
     tag = parse_user_data(build_user_data(spec, CONTEXT, limit_bytes=1 << 20, step="s"))
     assert tag is not None
     assert json.dumps(tag.user_data) == json.dumps(value)
+
+
+def test_a_hand_off_travels_along_as_far_as_it_fits() -> None:
+    staged = CONTEXT.model_copy(
+        update={"output": MediaURI("oss://stage/a.json"), "deliver_to": MediaURI("s3://bucket/a.json")}
+    )
+    tag = parse_user_data(build_user_data(SPEC, staged, limit_bytes=1024, step="media_info"))
+    assert tag is not None
+    assert (tag.origin.output, tag.origin.deliver_to) == ("oss://stage/a.json", "s3://bucket/a.json")
+    short = parse_user_data(build_user_data(SPEC, staged, limit_bytes=len(TEXT) + 10, step="media_info"))
+    assert short is not None
+    assert (short.token, short.deliver_to) == ("token", None)
