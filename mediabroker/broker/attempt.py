@@ -60,10 +60,12 @@ def fail(
     *,
     error: JobError | None,
     result: JobResult | None = None,
-) -> None:
-    """The attempt has failed by evidence: begin the next one of the job's route, or end the job."""
-    if error is None or not follow(tx, core, job, attempt, error):
-        end(tx, core, job, attempt, JobState.FAILED, error=error, result=result)
+) -> bool:
+    """The attempt has failed by evidence: begin the next one of the job's route (True), or end the job."""
+    if error is not None and follow(tx, core, job, attempt, error):
+        return True
+    end(tx, core, job, attempt, JobState.FAILED, error=error, result=result)
+    return False
 
 
 def follow(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> bool:

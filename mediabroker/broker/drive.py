@@ -43,9 +43,14 @@ _log = logging.getLogger(__name__)
 class HoldError(MediaBrokerError):
     """The attempt cannot go on by itself now; its text becomes the job's `hold_reason`."""
 
+    phase: str | None = "unknown"
+    """Of the job meanwhile."""
+
 
 class NotBegunError(HoldError):
     """The attempt cannot go on, and nothing of it can be at the vendor."""
+
+    phase = None
 
 
 class CancelRequestedError(ProviderError):

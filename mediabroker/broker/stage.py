@@ -30,6 +30,10 @@ STAGING = "staging"
 """The phase in which the input is copied."""
 
 
+class _StagingHeldError(HoldError):
+    phase = STAGING
+
+
 def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
     """Copy what the attempt's placement says; nothing if that is done. The caller holds the lease.
 
@@ -53,7 +57,7 @@ def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
         raise CancelRequestedError(str(error), provider=attempt.provider) from error
     except ProviderError as error:
         if error.retryable:
-            raise HoldError(f"{job.spec.input} cannot be staged now: {error}") from error
+            raise _StagingHeldError(f"{job.spec.input} cannot be staged now: {error}") from error
         code = ErrorCode.AUTH if isinstance(error, AuthenticationError) else ErrorCode.INPUT_DENIED
         raise MediaError(code, f"{job.spec.input} cannot be staged: {error}", request_id=error.request_id) from error
     with core.store.write() as tx:

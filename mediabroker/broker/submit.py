@@ -82,37 +82,39 @@ def go_on(core: Core, job_id: str) -> None:
     """
     while (taken := lease.take(core, job_id, state=JobState.SUBMITTING)) is not None:
         job, attempt = taken
-        _advance(core, job, attempt)
-        with core.store.read() as tx:
-            if attempts.latest(tx, job_id).number == attempt.number:
-                break
-    clear_ended(core, [job_id])
+        followed = _advance(core, job, attempt)
+        if attempt.placement.folders:
+            clear_ended(core, [job_id])
+        if not followed:
+            return
 
 
-def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> bool:
+    """One run of an attempt's submission; whether another attempt follows it."""
     try:
         stage(core, job, attempt)
         submitted = drive(core, job, attempt)
     except LeaseLostError:
         _log.info("another process drives the attempt", extra={"job": job.id})
     except NotBegunError as trouble:
-        _not_begun(core, job, attempt, str(trouble))
+        return _not_begun(core, job, attempt, trouble)
     except HoldError as hold:
-        _hold(core, job, attempt, str(hold))
+        _hold(core, job, attempt, hold.phase, str(hold))
     except CancelRequestedError:
         _cancelled(core, job, attempt)
     except ProviderError as refusal:
-        _failed(core, job, attempt, core.fleet.named(attempt.provider).classify(refusal))
+        return _failed(core, job, attempt, core.fleet.named(attempt.provider).classify(refusal))
     except MediaError as error:
-        _failed(core, job, attempt, error.error)
+        return _failed(core, job, attempt, error.error)
     except StoppedError:
         with core.store.write() as tx:
             attempts.release(tx, attempt)
     except Exception as error:
-        _hold(core, job, attempt, f"{type(error).__name__} while submitting")
+        _hold(core, job, attempt, HoldError.phase, f"{type(error).__name__} while submitting")
         raise
     else:
         _accepted(core, job, attempt, submitted)
+    return False
 
 
 def fingerprint(spec: JobSpec[Any], options: Sequence[ProviderOptions]) -> str:
@@ -160,20 +162,21 @@ def _accepted(core: Core, job: JobRecord, attempt: AttemptRecord, submitted: Sub
         move(tx, core, job, attempt, JobState.QUEUED)
 
 
-def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
+def _hold(core: Core, job: JobRecord, attempt: AttemptRecord, phase: str | None, reason: str) -> None:
     with core.store.write() as tx:
         attempts.release(tx, attempt)
-        jobs.update_job(tx, job.id, phase="unknown", hold_reason=reason)
+        jobs.update_job(tx, job.id, phase=phase, hold_reason=reason)
 
 
-def _not_begun(core: Core, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
+def _not_begun(core: Core, job: JobRecord, attempt: AttemptRecord, trouble: NotBegunError) -> bool:
     """Let another provider of the route do it, or wait for this one."""
-    error = JobError.of(ErrorCode.PROVIDER_INTERNAL, reason)
+    error = JobError.of(ErrorCode.PROVIDER_INTERNAL, str(trouble))
     with core.store.write() as tx:
         ours = attempts.update_attempt(tx, attempt, fenced=True, lease_until=None)
         followed = ours and follow(tx, core, job, attempt, error)
     if not followed:
-        _hold(core, job, attempt, reason)
+        _hold(core, job, attempt, trouble.phase, str(trouble))
+    return followed
 
 
 def _cancelled(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
@@ -183,7 +186,8 @@ def _cancelled(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
             end(tx, core, job, attempt, JobState.CANCELLED, error=error)
 
 
-def _failed(core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> None:
+def _failed(core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> bool:
     with core.store.write() as tx:
-        if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
-            fail(tx, core, job, attempt, error=error)
+        if not attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            return False
+        return fail(tx, core, job, attempt, error=error)
