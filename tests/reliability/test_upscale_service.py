@@ -103,6 +103,13 @@ def test_throttling_between_the_submits_leaves_a_chain_to_go_on_with(service: Se
     assert service.steps() == _CHAIN
 
 
+def test_a_search_that_fails_ends_nothing(service: Service) -> None:
+    service.spoil("lost", "merge")
+    service.account.simulator.faults.add("ListJobs", "throttled", times=3)
+    assert service.post(_CLIP).json()["state"] == "QUEUED"
+    assert service.steps() == _CHAIN
+
+
 @pytest.mark.parametrize("key", [None, "k"])
 def test_a_request_whose_answer_was_lost_may_be_repeated(service: Service, key: str | None) -> None:
     service.rig.front.simulator.faults.add("POST /prod", "lost")

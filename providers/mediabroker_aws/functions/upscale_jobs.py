@@ -38,9 +38,18 @@ __all__ = ["UpscaleJobs"]
 
 T = TypeVar("T")
 
+_STEPS = ("single", "array", "merge")
 _LOOKS, _PAUSE_S = 12, 0.4
 _RERUNS = 100
 """How often the same request for the same source may follow a job that failed."""
+
+
+class _EndedError(Exception):
+    """The job has ended before all of it was submitted."""
+
+    def __init__(self, view: JobView) -> None:
+        super().__init__(view.id)
+        self.view = view
 
 
 class UpscaleJobs:
@@ -95,8 +104,8 @@ class UpscaleJobs:
             members = self._members(ticket)
         except HoldError as hold:
             return self._view(ticket, (), JobState.SUBMITTING, hold_reason=str(hold))
-        except ProviderError as refusal:
-            return self._refused(ticket, refusal)
+        except _EndedError as over:
+            return over.view
         return self._observed(ticket, members)
 
     def find(self, key: str, *, caller: str) -> JobView | None:
@@ -147,16 +156,27 @@ class UpscaleJobs:
             return JobView.model_validate(ended)
         try:
             members = self._members(ticket)
-        except ProviderError as refusal:
-            return self._refused(ticket, refusal)
+        except _EndedError as over:
+            return over.view
         return self._view(ticket, members, JobState.QUEUED) if ticket.is_new else self._observed(ticket, members)
 
     def _members(self, ticket: Ticket) -> Sequence[Member]:
-        """All vendor jobs; those that are missing are submitted first."""
+        """All vendor jobs; those that are missing are submitted first.
+
+        Raises:
+            ProviderError: refused before anything had been started.
+        """
         if not ticket.is_new and (known := self._ledger.read(ticket.job_id, "members")):
             return [Member.model_validate(each) for each in known["members"]]
         submission = self._submission(ticket)
-        members = submission.run().members
+        try:
+            members = submission.run().members
+        except ProviderError as refusal:
+            is_cancelled = refusal.provider_code == ErrorCode.CANCELLED.value
+            if not (is_cancelled or submission.accepted):
+                raise
+            state = JobState.CANCELLED if is_cancelled else JobState.FAILED
+            raise _EndedError(self._end(ticket, (), state, error=self._provider.classify(refusal))) from refusal
         stored: Any = [each.model_dump(mode="json") for each in members]
         self._ledger.write(ticket.job_id, "members", {"members": stored})
         if self._ledger.read(ticket.job_id, "cancel") is not None:  # it came while the last step was on its way
@@ -174,33 +194,25 @@ class UpscaleJobs:
             look=lambda call, reply: check_picture(call, reply, ticket.spec.scale, self.settings.max_output_pixels),
         )
 
-    def _refused(self, ticket: Ticket, refusal: ProviderError) -> JobView:
-        """The end of a job of which a part had been accepted; otherwise nothing has happened, and the error goes on."""
-        is_cancelled = refusal.provider_code == ErrorCode.CANCELLED.value
-        if not (is_cancelled or self._has_started(ticket)):
-            raise refusal
-        if is_cancelled:
-            error = JobError.of(ErrorCode.CANCELLED, str(refusal))
-            return self._end(ticket, (), JobState.CANCELLED, error=error)
-        return self._end(ticket, (), JobState.FAILED, error=self._provider.classify(refusal))
-
-    def _has_started(self, ticket: Ticket) -> bool:
-        return any(self._ledger.read(ticket.job_id, f"{step}.accepted") for step in ("array", "single"))
+    def _accepted(self, ticket: Ticket) -> list[Member]:
+        """The vendor jobs of a submission that is not through, as far as Batch has confirmed them."""
+        known = [(step, self._ledger.read(ticket.job_id, f"{step}.accepted")) for step in _STEPS]
+        return [Member(role=step, native_id=record["reply"]["jobId"]) for step, record in known if record]
 
     def _stop(self, ticket: Ticket) -> CancelOutcome:
         try:
             members = self._members(ticket)
         except HoldError:
+            self._converse(self._provider.cancel(self._accepted(ticket)))
             return CancelOutcome.REQUESTED  # whoever looks next ends what turns up
-        except ProviderError as refusal:
-            self._refused(ticket, refusal)
+        except _EndedError:
             return CancelOutcome.REQUESTED
         return self._converse(self._provider.cancel(members))
 
     def _observed(self, ticket: Ticket, members: Sequence[Member]) -> JobView:
         seen = {each.native_id: each for each in self._converse(self._provider.query(members))}
         known = [(member, seen[member.native_id]) for member in members if not seen[member.native_id].not_found]
-        if not known:
+        if seen[members[-1].native_id].not_found:  # the last one decides how the job ends
             return self._unseen(ticket, members)
         whole = self._provider.fold([_status(member, each) for member, each in known])
         state = whole.state or JobState.QUEUED

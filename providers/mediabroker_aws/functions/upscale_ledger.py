@@ -5,7 +5,7 @@ Below `<work>/requests/<job id>/`:
     request               what was asked for, and what the reads before the first submit have told
     <step>.<n>.sent       somebody is about to submit this step for the n-th time; whoever wrote it may
     <step>.<n>.withdrawn  that submit was refused: it had no effect
-    <step>.accepted       Batch's answer
+    <step>.accepted       the answer of Batch, or of S3 to the manifest
     members               all vendor jobs of the job
     cancel                somebody wants it to stop
     end                   how it ended, once that is known for good
@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.errors import AuthenticationError, ErrorCode, MediaError
 from mediabroker.jobs import SuperResolution
 from mediabroker.models import Value
 from mediabroker.objects import ObjectStore
@@ -72,7 +72,7 @@ class Ledger:
     """The records of all jobs. Thread-safe.
 
     Raises:
-        MediaError: the bucket does not let the service read or write its own records.
+        AuthenticationError: the bucket does not let the service read or write its own records.
         ProviderError: the bucket cannot be reached now.
     """
 
@@ -87,7 +87,7 @@ class Ledger:
         except MediaError as error:
             if error.error.code is ErrorCode.INPUT_NOT_FOUND:
                 return None
-            raise
+            raise _denied(error, name) from error
         content: dict[str, Any] = json.loads(body)
         return content
 
@@ -99,7 +99,7 @@ class Ledger:
         except MediaError as error:
             if error.error.code is ErrorCode.OUTPUT_EXISTS:
                 return False
-            raise
+            raise _denied(error, name) from error
         return True
 
     def ticket(self, job_id: str) -> Ticket | None:
@@ -109,6 +109,10 @@ class Ledger:
 
     def _uri(self, job_id: str, name: str) -> MediaURI:
         return MediaURI(f"{self._folder}/{job_id}/{name}.json")
+
+
+def _denied(error: MediaError, name: str) -> AuthenticationError:
+    return AuthenticationError(f"the record {name!r}: {error.error.message}", provider="s3", operation=name)
 
 
 def derive_id(*parts: str) -> str:

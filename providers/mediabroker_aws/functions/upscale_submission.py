@@ -45,6 +45,14 @@ class HoldError(MediaBrokerError):
         self.retry_after_s, self.throttled = retry_after_s, throttled
 
 
+class _DefiniteError(Exception):
+    """What the flow must see as a refusal; everything else that goes wrong leaves it as it is, to go on later."""
+
+    def __init__(self, refusal: ProviderError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
 class OvertakenError(MediaBrokerError):
     """Another request has written this job's ticket first; read it and go by it."""
 
@@ -106,13 +114,26 @@ class Submission:
         return drive(self._provider.submit(self.ticket.spec, self.ticket.options, self.ticket.context), self._answer)
 
     def _answer(self, call: Call[Any]) -> Reply:
+        try:
+            return self._answered(call)
+        except _DefiniteError as final:
+            raise final.refusal from final
+        except ProviderError as trouble:
+            if not self._is_committed:
+                raise
+            # The flow would take it for a refusal, and end what has been started.
+            raise HoldError(str(trouble), trouble.retry_after_s or _REFUSED_S) from trouble
+
+    def _answered(self, call: Call[Any]) -> Reply:
         if call.effect == "read":
             return self._read(call)
         if call.effect == "cancel":
             return self._perform(call)
         self._commit()
-        if call.service == "s3":  # on condition: twice is once
-            return self._perform(call)
+        if known := self._record(f"{call.step}.accepted", call):
+            return self._accept(call, known["reply"])
+        if call.service == "s3":  # a put on condition: twice is once
+            return self._accept(call, self._perform(call))
         return self._create(call)
 
     def _read(self, call: Call[Any]) -> Reply:
@@ -134,9 +155,8 @@ class Submission:
             raise self._differs(call)
         if told.refusal is not None:
             code: Any = told.refusal["provider_code"]
-            raise ProviderError(
-                str(told.refusal["message"]), provider=call.service, operation=call.operation, provider_code=code
-            )
+            about = {"provider": call.service, "operation": call.operation, "provider_code": code}
+            raise _DefiniteError(ProviderError(str(told.refusal["message"]), **about))
         return told.reply or {}
 
     def _commit(self) -> None:
@@ -149,8 +169,6 @@ class Submission:
         self._is_committed = True
 
     def _create(self, call: Call[Any]) -> Reply:
-        if known := self._record(f"{call.step}.accepted", call):
-            return self._accept(call, known["reply"])
         number, sent = self._last_sent(call)
         if sent is not None and self._record(f"{call.step}.{number}.withdrawn") is None:
             if reply := self._found(call):
@@ -159,12 +177,13 @@ class Submission:
             if left_s > 0:
                 raise HoldError(f"whether Batch has accepted {call.step} is not known yet", left_s)
         if self._record("cancel") is not None:  # only now: what is there already must be ended, too
-            raise ProviderError(
-                "the job was cancelled before this step was submitted",
+            refusal = ProviderError(
+                "it was cancelled before this step",
                 provider=self._provider.name,
                 operation=call.operation,
                 provider_code=ErrorCode.CANCELLED.value,
             )
+            raise _DefiniteError(refusal)
         return self._send(call, number + 1)
 
     def _send(self, call: Call[Any], number: int) -> Reply:
@@ -179,7 +198,7 @@ class Submission:
         except ProviderError as refusal:
             self._ledger.write(self.ticket.job_id, f"{call.step}.{number}.withdrawn", {"why": str(refusal)})
             if not refusal.retryable:
-                raise
+                raise _DefiniteError(refusal) from refusal
             after_s = refusal.retry_after_s or _REFUSED_S
             is_throttled = isinstance(refusal, ThrottledError) and not self.accepted
             raise HoldError(str(refusal), after_s, throttled=is_throttled) from refusal
@@ -203,7 +222,8 @@ class Submission:
 
     def _accept(self, call: Call[Any], reply: Reply) -> Reply:
         self._ledger.write(self.ticket.job_id, f"{call.step}.accepted", {"digest": call.digest, "reply": dict(reply)})
-        self.accepted.append(str(call.read(reply)))
+        if call.service == "batch":
+            self.accepted.append(str(call.read(reply)))
         return reply
 
     def _last_sent(self, call: Call[Any]) -> tuple[int, dict[str, Any] | None]:

@@ -56,10 +56,10 @@ def against_s3(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         (s3_error(403, "ExpiredToken"), (500, "AUTH"), "credentials"),
         (s3_error(403, "InvalidAccessKeyId"), (500, "AUTH"), "credentials"),
         (s3_error(403, "SignatureDoesNotMatch"), (500, "AUTH"), "credentials"),
-        (s3_error(403, "AccessDenied"), (403, "INPUT_DENIED"), "denied"),
+        (s3_error(403, "AccessDenied"), (500, "AUTH"), "denied"),
         (
             s3_error(301, "PermanentRedirect", x_amz_bucket_region="us-east-1"),
-            (403, "INPUT_DENIED"),
+            (500, "AUTH"),
             "lies in us-east-1",
         ),
         (s3_error(503, "SlowDown"), (429, "RATE_LIMITED"), ""),
@@ -68,7 +68,7 @@ def against_s3(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     ],
     ids=["expired", "unknown-key", "signature", "denied", "region", "throttled", "internal", "hang-up"],
 )
-def test_what_s3_refuses(
+def test_what_s3_says_of_the_services_own_records(
     against_s3: UpscaleJobs, scripted: Scripted, said: Answer, expected: tuple[int, str], words: str
 ) -> None:
     scripted.answers = [said]
@@ -76,6 +76,13 @@ def test_what_s3_refuses(
     assert (status, error["code"]) == expected
     assert words in error["message"]
     assert ("Retry-After" in headers) == (status in (429, 503))
+
+
+def test_a_source_that_may_not_be_read_is_the_callers_to_mend(against_s3: UpscaleJobs, scripted: Scripted) -> None:
+    scripted.answers = [s3_error(404, "NoSuchKey"), s3_error(403, "AccessDenied")]
+    status, error, _ = post(against_s3)
+    assert (status, error["code"]) == (403, "INPUT_DENIED")
+    assert "in/clip.mp4" in error["message"]
 
 
 @pytest.mark.parametrize(
