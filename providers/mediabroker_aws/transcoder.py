@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue
 
@@ -38,7 +38,8 @@ from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, build_entry
 __all__ = ["LambdaProvider"]
 
 _FILE = "file"
-_FILES_LIMIT = 10_000
+_FILES_LIMIT = 1000
+"""Each is asked for by a request of its own."""
 _ID_LIMIT = 512
 _CANCEL_TRIES = 20
 """A status changes every 15 s at most, so a refused condition is rare, and many in a row are out of the question."""
@@ -124,7 +125,7 @@ class LambdaProvider(Provider):
         for output in [member.output] if member.output else requests.outputs_at(home):
             there = yield from ask(requests.build_head(output))
             if there["size_bytes"]:
-                return states.observe_existing(home, output, output)
+                return states.observe_existing(home, output)
         return Observation(native_id=home, not_found=True)
 
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
@@ -151,7 +152,8 @@ class LambdaProvider(Provider):
             if not there:
                 return []
             taken = True
-            entries.append(build_entry(names, "transcode" if reply["status"] else "exist", "no"))
+            taken_as: Literal["transcode", "exist"] = "transcode" if reply["status"] else "exist"
+            entries.append(build_entry(names, taken_as, "no" if reply["status"] else "exist"))
         return [{"videos": entries}] if taken else []
 
     def fold(self, members: Sequence[MemberStatus]) -> Observation:

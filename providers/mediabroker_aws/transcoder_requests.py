@@ -52,7 +52,7 @@ def check_expressible(name: str, spec: Transcode, options: LambdaOptions) -> Non
         raise UnsupportedError(
             f"output: {spec.output} must be a folder, with a slash at its end, in the input's bucket"
         )
-    if spec.output.key.startswith(spec.input.key):
+    if spec.input.is_folder and spec.output.key.startswith(spec.input.key):
         raise UnsupportedError(f"output: {spec.output} lies in the input; the outputs would become sources")
     if spec.overwrite:
         raise UnsupportedError(f"overwrite: {name} never replaces what is there")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from mediabroker.errors import ErrorCode, JobError
 from mediabroker.refs import MediaURI
 from mediabroker.results import Item, Output, VideoResult
-from mediabroker.spi import MemberStatus, Observation
+from mediabroker.spi import MemberStatus, Observation, fold_members
 from mediabroker.states import JobState
 from mediabroker_aws.transcoder_status import SOURCE, Status
 from mediabroker_aws.transcoder_wire import TranscodeRequest
@@ -56,17 +56,17 @@ def observe(home: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Ob
 def _result(status: Status, state: JobState, error: JobError | None) -> VideoResult | None:
     if not state.is_terminal:
         return None
-    outcome: Literal["ok", "failed"] = "ok" if state is JobState.SUCCEEDED else "failed"
+    done: Literal["ok", "exist"] = "exist" if status.existed else "ok"
+    outcome: Literal["ok", "exist", "failed"] = done if state is JobState.SUCCEEDED else "failed"
     item = Item(source=status.source, outcome=outcome, output=status.output, error=error)
     made = status.result if state is JobState.SUCCEEDED and status.result else VideoResult()
     outputs = made.outputs or ((Output(uri=status.output),) if state is JobState.SUCCEEDED else ())
     return made.model_copy(update={"outputs": outputs, "items": (item,)})
 
 
-def observe_existing(home: str, output: MediaURI, source: MediaURI) -> Observation:
-    """The work at `home` was not needed: its output was there before."""
-    item = Item(source=source, outcome="exist", output=output)
-    result = VideoResult(outputs=(Output(uri=output),), items=(item,))
+def observe_existing(home: str, output: MediaURI) -> Observation:
+    """No status is left of the work at `home`, and its output is there; of what source it is, nobody says."""
+    result = VideoResult(outputs=(Output(uri=output),))
     raw: JsonValue = {"status": "exist", "dst": str(output)}
     return Observation(native_id=home, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
 
@@ -90,6 +90,8 @@ def observe_refused(native_id: str) -> Observation:
 
 def fold_files(members: Sequence[MemberStatus]) -> Observation:
     """All files as one: over when each of them is, and `PARTIAL` when some of several have failed."""
+    if not members:
+        return fold_members(members)
     progress = sum(1.0 if each.state.is_terminal else each.progress or 0.0 for each in members) / len(members)
     living = [each for each in members if not each.state.is_terminal]
     if living:

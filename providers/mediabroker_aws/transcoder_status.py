@@ -27,7 +27,10 @@ _MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 
 class Status(BaseModel):
-    """The work on one source. `publishing` cannot be cancelled any more; `attempts` counts workers that began."""
+    """The work on one source. `publishing` cannot be cancelled any more; `attempts` counts workers that began.
+
+    `existed`: the output was there before, so nothing was done.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +41,7 @@ class Status(BaseModel):
     request: TranscodeRequest
     owner: str | None = None
     attempts: int = 0
+    existed: bool = False
     progress: float | None = None
     error: JobError | None = None
     result: VideoResult | None = None

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -56,24 +56,27 @@ class FileDesk:
 
     def _named(self, request: TranscodeRequest, names: Names) -> JsonValue:
         seen = self._board.read(names.home)
+        if seen is not None and seen.status.state in ("running", "publishing"):
+            return build_entry(names, "transcode", "test" if request.is_test else "no")
         try:
             if self._store.stat(names.output) is not None:
+                if not request.is_test and (seen is None or seen.status.state in ("failed", "cancelled")):
+                    self._write(request, names, seen, state="succeeded", existed=True)
                 return build_entry(names, "exist", "exist")
-            if seen is None or seen.status.state not in ("running", "publishing"):
-                metadata = read_metadata(self._store, names.source)
-                renditions = choose_renditions(request.type, request.v_height, request.v_bitrate)
-                check_fits(metadata, renditions, self._settings)
-                if not request.is_test:
-                    self._start(request, names, seen)
+            metadata = read_metadata(self._store, names.source)
+            renditions = choose_renditions(request.type, request.v_height, request.v_bitrate)
+            check_fits(metadata, renditions, self._settings)
+            if not request.is_test:
+                self._start(request, names, seen)
         except MediaError as error:
             if not request.is_test:
-                self._write(request, names, seen, error=error.error)
+                self._write(request, names, seen, state="failed", error=error.error)
             return build_entry(names, "error", error.error.message)
         return build_entry(names, "transcode", "test" if request.is_test else "no")
 
     def _start(self, request: TranscodeRequest, names: Names, seen: Seen | None) -> None:
         """Put the work down as queued, then start a worker. One that is queued already may have lost its worker."""
-        if self._write(request, names, seen) is None:
+        if self._write(request, names, seen, state="queued") is None:
             return  # the same request was quicker
         try:
             self._functions.call(
@@ -85,12 +88,9 @@ class FileDesk:
         except ProviderError as error:
             code = ErrorCode.RATE_LIMITED if error.retryable else ErrorCode.PROVIDER_INTERNAL
             reason = JobError.of(code, f"no worker could be started: {error}")
-            self._write(request, names, self._board.read(names.home), error=reason)
+            self._write(request, names, self._board.read(names.home), state="failed", error=reason)
             raise
 
-    def _write(
-        self, request: TranscodeRequest, names: Names, seen: Seen | None, *, error: JobError | None = None
-    ) -> str | None:
-        state: Literal["failed", "queued"] = "failed" if error else "queued"
-        written = Status(state=state, error=error, source=names.source, output=names.output, request=request)
-        return self._board.write(names.home, written, replaces=seen.etag if seen else None)
+    def _write(self, request: TranscodeRequest, names: Names, seen: Seen | None, **said: Any) -> str | None:
+        status = Status(source=names.source, output=names.output, request=request, **said)
+        return self._board.write(names.home, status, replaces=seen.etag if seen else None)

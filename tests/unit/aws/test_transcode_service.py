@@ -57,6 +57,7 @@ def test_a_folder_is_answered_and_worked_off_as_the_manual_says(service: Service
         },
     )
     assert service.get(done) == b"done before"
+    assert service.status(f"out/cp/1_{TIME}/")["existed"] is True
     made = tmp_path / "made.mp4"
     made.write_bytes(service.get(f"out/clips/2015_{TIME}/2015.mp4"))
     media = probe(made)
