@@ -38,6 +38,10 @@ def cancel(core: Core, job_id: str) -> CancelOutcome:
     outcome = CancelOutcome.REQUESTED
     if at_vendor:
         outcome = core.converse(provider.name, provider.cancel(members))
+    if outcome is CancelOutcome.UNSUPPORTED:
+        # It can stop other jobs, or could have stopped this one earlier; what cannot come about is not waited for.
+        with core.store.write() as tx:
+            jobs.update_job(tx, job_id, cancel_requested_at=None)
     poll(core, [job_id])
     return _seen(_read(core, job_id), outcome)
 

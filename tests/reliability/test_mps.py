@@ -13,6 +13,7 @@ import pytest
 
 from mediabroker import (
     Broker,
+    CancelOutcome,
     InboundMessage,
     JobFailedError,
     JobState,
@@ -190,3 +191,17 @@ def test_duplicated_and_reordered_messages_change_nothing(rig: MpsRig, open_brok
         assert job.result(timeout=30).segments
         names = [type(event).__name__ for event in job.events()]
         assert names.count("JobSucceeded") == 1
+
+
+def test_a_cancel_that_is_not_possible_is_said_and_leaves_no_trace(rig: MpsRig, open_broker: Open) -> None:
+    job = open_broker().submit(CHORUS)
+    assert job.cancel() is CancelOutcome.UNSUPPORTED
+    assert not job.refresh().cancel_requested
+    rig.service.engine.settle()
+    assert job.result(timeout=30).segments
+
+
+def test_a_transcode_that_waits_is_cancelled(rig: MpsRig, open_broker: Open) -> None:
+    job = open_broker().submit(Transcode(input=SOURCE, output=f"oss://{BUCKET}/out/a.mp4"))
+    assert job.cancel() is CancelOutcome.CANCELLED
+    assert job.refresh().state is JobState.CANCELLED

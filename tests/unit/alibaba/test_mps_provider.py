@@ -22,6 +22,7 @@ from mediabroker.errors import (
     UnavailableError,
 )
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, Transcode
+from mediabroker.refs import MediaURI
 from mediabroker.results import MediaInfoResult, VideoResult
 from mediabroker.spi import CancelOutcome, Member, Observation, Origin
 from mediabroker.states import JobState
@@ -321,3 +322,12 @@ def test_long_requests_pass(rig: MpsRig) -> None:
     with closing(MpsClient(MpsSettings.model_validate(rig.settings))) as client, pytest.raises(ProviderError) as caught:
         client.send("SubmitJobs", {**extra, "Input": "{}", "OutputBucket": "b", "PipelineId": ACCOUNT})
     assert not isinstance(caught.value, UnavailableError)
+
+
+def test_a_bucket_of_another_region_is_refused_also_where_its_name_does_not_tell(rig: MpsRig, driver: Driver) -> None:
+    rig.oss.create_bucket(ACCOUNT, "far-away", "cn-beijing")
+    spec = rig.spec("video_clip").model_copy(update={"input": MediaURI("oss://far-away/a.mp4")})
+    with pytest.raises(ProviderError) as caught:
+        start(driver, spec)
+    assert driver.provider.classify(caught.value).blame == "caller"
+    assert rig.count_jobs() == 0

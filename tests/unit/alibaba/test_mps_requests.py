@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from mediabroker import production
-from mediabroker.errors import UnsupportedError
+from mediabroker.errors import ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
 from mediabroker.production import Box
-from mediabroker.spi import Call, SubmitContext
+from mediabroker.refs import MemberRef
+from mediabroker.spi import Call, SubmitContext, Submitted, drive
 from mediabroker_alibaba.catalogue import BY_KIND, FUNCTIONS, build_params
 from mediabroker_alibaba.mps import MpsProvider
 from mediabroker_alibaba.mps_requests import build_production
@@ -295,3 +297,43 @@ def test_the_token_fits_whatever_the_user_data() -> None:
     tag = parse_user_data(text)
     assert tag is not None
     assert (tag.origin.token, tag.origin.user_data) == ("token", "é" * 20)
+
+
+def answered(spec: Transcode, results: Sequence[dict[str, Any]]) -> Submitted:
+    """A submit whose `SubmitJobs` are answered one by one."""
+    provider = MpsProvider("mps", {"region": REGION, "pipeline": PIPELINE})
+    replies = iter(results)
+
+    def answer(call: Call[Any]) -> Any:
+        return (
+            {"JobResultList": {"JobResult": [next(replies)]}}
+            if call.operation == "SubmitJobs"
+            else PROBED[call.operation]
+        )
+
+    return drive(provider.submit(spec, None, context(spec)), answer)
+
+
+LADDER = Transcode(input=SOURCE, output="oss://bucket/hls/a.m3u8", container="hls", overwrite=True)
+TAKEN: list[dict[str, Any]] = [{"Success": True, "Job": {"JobId": str(number) * 32}} for number in range(1, 5)]
+NOT_TAKEN = {"Success": False, "Code": "InvalidParameter.TemplateNotFound", "Message": "no such template"}
+
+
+def test_an_output_that_is_not_taken_is_a_failed_item_beside_those_that_are() -> None:
+    members = answered(LADDER, [TAKEN[0], NOT_TAKEN, *TAKEN[1:3]]).members
+    assert [each.role for each in members] == ["0_240p", "1_360p", "2_480p", "3_720p"]
+    assert members[1].native_id == "rejected:1_360p:InvalidParameter.TemplateNotFound"
+    assert MemberRef.model_validate({"role": members[1].role, "native_id": members[1].native_id})
+    assert members[2].native_id == "2" * 32
+
+
+def test_outputs_of_which_none_is_taken_are_a_refusal() -> None:
+    with pytest.raises(ProviderError, match="no such template") as caught:
+        answered(LADDER, [NOT_TAKEN] * 4)
+    assert caught.value.provider_code == "InvalidParameter.TemplateNotFound"
+
+
+@pytest.mark.parametrize("result", [{}, {"Success": True}, {"Success": True, "Job": {"JobId": "short"}}])
+def test_a_result_without_an_id_is_no_acceptance(result: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="names no job"):
+        answered(LADDER, [result])
