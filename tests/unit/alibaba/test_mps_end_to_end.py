@@ -10,6 +10,7 @@ import pytest
 from mediabroker import Broker, Cover, JobFailedError, JobState, MediaInfo, Snapshot, Transcode
 from mediabroker.config import BrokerSettings
 from mediabroker.media.probe import probe
+from mediabroker.refs import MediaURI
 from mediabroker_alibaba import MpsProvider
 from mediabroker_alibaba.mps_client import MpsClient
 from mediabroker_alibaba.settings import MpsSettings
@@ -45,7 +46,9 @@ def broker(cloud: AlibabaSimulator, tmp_path: Path) -> Iterator[Broker]:
     settings["pipeline"] = client.send("SearchPipeline", {})["PipelineList"]["Pipeline"][0]["Id"]
     client.close()
     chosen = BrokerSettings(
-        store=f"sqlite:///{tmp_path / 'jobs.db'}", stores={"oss": {"region": cloud.region, "endpoint_url": where.oss}}
+        store=f"sqlite:///{tmp_path / 'jobs.db'}",
+        stores={"oss": {"region": cloud.region, "endpoint_url": where.oss}},
+        staging={"oss": MediaURI("oss://media/staging/")},
     )
     with Broker(chosen, providers={"mps": MpsProvider("mps", settings)}) as broker:
         yield broker
@@ -109,3 +112,17 @@ def test_a_source_that_is_not_there_is_told_before_a_transcode_begins(broker: Br
     job = broker.submit(Transcode(input="oss://media/in/none.mp4", output="oss://media/out.mp4"))
     assert job.error is not None
     assert job.error.code == "INPUT_NOT_FOUND"
+
+
+def test_a_ladder_comes_home_when_source_and_output_lie_on_this_machine(
+    cloud: AlibabaSimulator, broker: Broker, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    spec = Transcode(input=str(tmp_path / "a.mp4"), output=str(home / "a.m3u8"), container="hls")
+    result = broker.run(spec, timeout=120)
+    assert [each.uri.path for each in result.outputs] == [
+        home / name for name in ("a.m3u8", "a-0_240p.m3u8", "a-1_360p.m3u8")
+    ]
+    assert probe(home / "a-1_360p-00001.ts").video[0].height_px == 360
+    assert [key for key in cloud.oss.buckets["media"].objects if key.startswith("staging/")] == []
