@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mediabroker.broker import Job, Plan
+from mediabroker.broker.plan import PlannedTransfer
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, JobResult, Output, VideoResult
 from mediabroker.spi import Capabilities
@@ -133,13 +134,20 @@ def _measured(result: JobResult) -> str:
 
 def plan_card(plan: Plan) -> RenderableType:
     head = Text.assemble("the job would run on ", (plan.provider, "bold"))
-    moved = Text(f"{size_text(plan.staging_bytes)} would be moved first") if plan.staging_bytes else None
+    next_ones = Text(f"after a failure, on {', then '.join(plan.followers)}") if plan.followers else None
+    moved = [_transfer_line(each) for each in plan.transfers]
     passed = [Text(f"not {each.provider}: {each.reason}", style="dim") for each in plan.rejected]
     table = _table("effect", "call", "parameters")
     for call in plan.calls:
         params = json.dumps(dict(call.params), indent=2, ensure_ascii=False)
         table.add_row(call.effect, f"{call.service}.{call.operation}", Text(params))
-    return Group(*(each for each in (head, moved, *passed, table) if each is not None))
+    rest = Text(plan.open_end, style="dim") if plan.open_end else None
+    return Group(*(each for each in (head, next_ones, *moved, *passed, table, rest) if each is not None))
+
+
+def _transfer_line(planned: PlannedTransfer) -> Text:
+    size = f" ({size_text(planned.size_bytes)})" if planned.size_bytes is not None else ""
+    return Text(f"{planned.source} would be copied to {planned.target}{size}")
 
 
 def capabilities_data(type_name: str, able: Capabilities) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.text import Text
 
 from mediabroker.broker import Job
+from mediabroker.cli.describe import size_text
 from mediabroker.states import JobState
 
 __all__ = ["Meter", "metering", "remaining_s"]
@@ -120,7 +121,9 @@ def _where(job: Job[Any]) -> str:
 
 
 def _figures(job: Job[Any]) -> list[str]:
-    frames = job.frames
+    frames, transfer = job.frames, job.transfer
+    if transfer:
+        return [f"{size_text(transfer.done_bytes)} of {size_text(transfer.total_bytes)} copied"]
     if not frames:
         return []
     counted = f"{frames.done}/{frames.total} frames" if frames.total else f"{frames.done} frames"
