@@ -32,6 +32,10 @@ class Mover:
             running = self._running.get(job_id)
             if running is not None and not running.done():
                 return running
+            if self.closing.is_set():
+                refused: Future[None] = Future()
+                refused.set_exception(MediaBrokerError("the broker is closed; the copy is left to the next one"))
+                return refused
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="mediabroker-move")
             future = self._pool.submit(work)
