@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,16 +81,24 @@ def parse_event(event: Mapping[str, Any]) -> ApiRequest:
         raise RefusedError(400, f"the body cannot be decoded: {error}") from error
     return ApiRequest(
         method=event["httpMethod"],
-        path=event["path"],
+        path=_path(event),
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         parameters=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
         body=content,
         request_id=event["requestContext"].get("requestId", ""),
         caller=_caller(event["requestContext"].get("identity") or {}),
-        base=_base(str(event["requestContext"].get("path") or ""), event["path"]),
+        base=_base(str(event["requestContext"].get("path") or ""), _path(event)),
         account=event["requestContext"].get("accountId"),
     )
+
+
+def _path(event: Mapping[str, Any]) -> str:
+    """The path below the API, from its resource: under a domain of one's own, `path` begins with what was mapped."""
+    resource, parameters = event.get("resource"), event.get("pathParameters") or {}
+    if not resource:
+        return str(event["path"])
+    return re.sub(r"\{(\w+)\+?\}", lambda at: str(parameters.get(at[1], at[0])), str(resource))
 
 
 def _caller(identity: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ class Submission:
             return self._perform(call)
         self._commit()
         if known := self._record(f"{call.step}.accepted", call):
-            return self._accept(call, known["reply"])
+            return self._noted(call, known["reply"])
         if call.service == "s3":  # a put on condition: twice is once
             return self._accept(call, self._perform(call))
         return self._create(call)
@@ -222,6 +222,9 @@ class Submission:
 
     def _accept(self, call: Call[Any], reply: Reply) -> Reply:
         self._ledger.write(self.ticket.job_id, f"{call.step}.accepted", {"digest": call.digest, "reply": dict(reply)})
+        return self._noted(call, reply)
+
+    def _noted(self, call: Call[Any], reply: Reply) -> Reply:
         if call.service == "batch":
             self.accepted.append(str(call.read(reply)))
         return reply

@@ -81,3 +81,38 @@ def test_an_answer_is_json_in_a_string() -> None:
 def test_a_refusal_survives_pickling() -> None:
     again = pickle.loads(pickle.dumps(RefusedError(404, "no such bucket")))
     assert (again.status, again.message) == (404, "no such bucket")
+
+
+@pytest.mark.parametrize(
+    ("resource", "path", "whole", "expected"),
+    [
+        ("/", "/", "/prod", ("/", "/prod")),
+        ("/", "/", "/prod/", ("/", "/prod")),
+        ("/jobs/{id}", "/jobs/a", "/prod/jobs/a", ("/jobs/a", "/prod")),
+        ("/{proxy+}", "/jobs/a", "/prod/jobs/a", ("/jobs/a", "/prod")),
+        ("/jobs/{id}", "/video/jobs/a", "/video/jobs/a", ("/jobs/a", "/video")),
+        (None, "/jobs/a", "/jobs/a", ("/jobs/a", "")),
+    ],
+    ids=["stage", "slash", "resource", "proxy", "own-domain", "no-resource"],
+)
+def test_the_path_is_the_apis_and_the_base_what_clients_put_before_it(
+    resource: str | None, path: str, whole: str, expected: tuple[str, str]
+) -> None:
+    parameters = {"id": "a", "proxy": "jobs/a"}
+    context = {"requestContext": {"path": whole, "accountId": "123456789012"}}
+    request = parse_event(event("{}", resource=resource, path=path, pathParameters=parameters, **context))
+    assert (request.path, request.base) == expected
+    assert request.account == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("identity", "caller"),
+    [
+        ({"apiKeyId": "k-1", "userArn": "arn:aws:iam::1:user/a"}, "k-1"),
+        ({"userArn": "arn:aws:iam::1:user/a"}, "arn:aws:iam::1:user/a"),
+        ({"userArn": "arn:aws:sts::1:assumed-role/r/session-7"}, "arn:aws:sts::1:assumed-role/r"),
+        ({}, "anonymous"),
+    ],
+)
+def test_a_caller_is_the_same_in_every_session(identity: dict[str, str], caller: str) -> None:
+    assert parse_event(event("{}", requestContext={"identity": identity})).caller == caller
