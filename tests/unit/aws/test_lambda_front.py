@@ -31,7 +31,8 @@ def front() -> Iterator[LambdaFront]:
 @pytest.fixture
 def client(front: LambdaFront) -> Iterator[Any]:
     config = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-    client = boto3.client("lambda", region_name=REGION, endpoint_url=front.url, config=config)
+    session = boto3.session.Session()  # the default one remembers the credentials of earlier tests
+    client = session.client("lambda", region_name=REGION, endpoint_url=front.url, config=config)
     yield client
     client.close()
 

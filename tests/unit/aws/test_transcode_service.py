@@ -170,7 +170,7 @@ def test_a_body_that_is_no_request_is_a_400_and_a_stranger_is_forbidden(service:
 
 def test_whoever_may_invoke_the_function_sends_the_fields_themselves(service: Service) -> None:
     service.put("in/a.mp4", b"no video")
-    direct = boto3.client("lambda", endpoint_url=service.front.url, region_name=REGION)
+    direct = boto3.session.Session().client("lambda", endpoint_url=service.front.url, region_name=REGION)
     fields = {"bucket": service.bucket, "src": "in/", "dst": "out/", "type": "mp4", "time": TIME, "testflag": "yes"}
     answer = json.loads(direct.invoke(FunctionName="transcode", Payload=json.dumps(fields))["Payload"].read())
     refused = json.loads(direct.invoke(FunctionName="transcode", Payload=b"{}")["Payload"].read())
