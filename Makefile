@@ -94,7 +94,7 @@ dist: .venv/dev.stamp
 
 # Alibaba Cloud's own clients against its simulator, each in an environment of its own; what cannot be had is left out.
 interop: .venv/dev.stamp
-	$(BIN)/python -m tests.interop.run $(ARGS)
+	$(BIN)/python -m tests.interop $(ARGS)
 
 bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done

@@ -1,1 +1,1 @@
-"""Clients that nobody here wrote, against the simulated Alibaba Cloud: `make interop`."""
+"""The simulated Alibaba Cloud against clients that nobody here wrote: `make interop`."""

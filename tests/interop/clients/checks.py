@@ -1,34 +1,36 @@
-"""What the Python clients share. They run in environments of their own, where nothing of this project is installed."""
+"""How a client's script tells what works: one JSON line a check. Runs in environments without this project."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
+from typing import Any
 
-MPS, MNS, OSS = (os.environ[f"INTEROP_{each}"] for each in ("MPS", "MNS", "OSS"))
-KEY_ID, SECRET, REGION = (os.environ[f"INTEROP_{each}"] for each in ("KEY_ID", "SECRET", "REGION"))
-BUCKET, QUEUE = "media", "interop"
-
-
-def run(*checks: Callable[[], None]) -> None:
-    """Each check a line of the table."""
-    for check in checks:
-        try:
-            check()
-        except Exception:
-            traceback.print_exc()
-            sys.stdout.write(f"FAILED {check.__name__}\n")
-        else:
-            sys.stdout.write(f"ok {check.__name__}\n")
-        sys.stdout.flush()
+KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["KEY_SECRET"]
+MPS, MNS, OSS, BUCKET = (os.environ[name] for name in ("MPS_URL", "MNS_URL", "OSS_URL", "BUCKET"))
+ACCOUNT, REGION, PIPELINE = (os.environ[name] for name in ("ACCOUNT", "REGION", "PIPELINE"))
 
 
-def refusal(call: Callable[[], object]) -> Exception:
-    """What the call raises."""
+def check(name: str, work: Callable[[], Any]) -> Any:
+    """Do it, and tell what came of it; what it returns, or None when it failed."""
     try:
-        call()
+        found = work()
     except Exception as error:
-        return error
-    raise AssertionError("it was not refused")
+        told, found = f"{type(error).__name__}: {error}"[:300], None
+    else:
+        told = "ok"
+    sys.stdout.write(json.dumps({"check": name, "outcome": told}) + "\n")
+    return found
+
+
+def refused(work: Callable[[], Any], kind: type[BaseException], code: str) -> None:
+    """The call fails with that exception, and it names the code."""
+    try:
+        work()
+    except kind as error:
+        if code not in f"{getattr(error, 'type', '')} {error}":
+            raise AssertionError(f"refused, but as {error}") from error
+        return
+    raise AssertionError(f"not refused as {code}")

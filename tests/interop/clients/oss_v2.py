@@ -1,60 +1,66 @@
-"""alibabacloud-oss-v2."""
+"""alibabacloud-oss-v2: the newer Python client, V4."""
 
 from __future__ import annotations
 
-import urllib.request
-from typing import Any
-
 import alibabacloud_oss_v2 as oss
-from checks import BUCKET, KEY_ID, OSS, REGION, SECRET, refusal, run
-
-KEY = "v2/a b+c*~(中)'!.bin"
+from checks import BUCKET, KEY_ID, OSS, REGION, SECRET, check, refused
 
 
-def client(secret: str = SECRET) -> Any:
+def connect(secret: str = SECRET) -> oss.Client:
     config = oss.config.load_default()
     config.credentials_provider = oss.credentials.StaticCredentialsProvider(KEY_ID, secret)
-    config.region, config.endpoint = REGION, OSS
+    config.region, config.endpoint, config.use_path_style = REGION, OSS, True
     return oss.Client(config)
 
 
-def objects() -> None:
-    put = client().put_object(oss.PutObjectRequest(bucket=BUCKET, key=KEY, body=b"0123456789"))
-    assert put.status_code == 200
-    got = client().get_object(oss.GetObjectRequest(bucket=BUCKET, key=KEY, range_header="bytes=2-4"))
-    assert got.body.read() == b"234"
-    pages = client().list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=BUCKET, prefix="v2/"))
-    assert [each.key for page in pages for each in page.contents or ()] == [KEY]
-    client().delete_object(oss.DeleteObjectRequest(bucket=BUCKET, key=KEY))
-    error: Any = refusal(lambda: client().head_object(oss.HeadObjectRequest(bucket=BUCKET, key=KEY)))
-    assert error.unwrap().code == "NoSuchKey"
+client = connect()
+KEY = "v2/a b+ü.bin"
+BODY = bytes(range(256)) * 2048
 
 
-def parts() -> None:
-    data = b"y" * 300_000
-    uploader = client().uploader(part_size=102_400)
-    uploader.upload_from(oss.PutObjectRequest(bucket=BUCKET, key="v2/parts"), io_of(data))
-    got = client().get_object(oss.GetObjectRequest(bucket=BUCKET, key="v2/parts"))
-    assert got.body.read() == data
+def simple() -> None:
+    client.put_object(oss.PutObjectRequest(bucket=BUCKET, key=KEY, body=BODY))
+    assert client.get_object(oss.GetObjectRequest(bucket=BUCKET, key=KEY)).body.content == BODY
+    assert client.head_object(oss.HeadObjectRequest(bucket=BUCKET, key=KEY)).content_length == len(BODY)
 
 
-def io_of(data: bytes) -> Any:
-    import io
+def multipart() -> None:
+    begun = client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(bucket=BUCKET, key=KEY))
+    parts = []
+    for number, body in enumerate((BODY[:262_144], BODY[262_144:]), start=1):
+        answer = client.upload_part(
+            oss.UploadPartRequest(bucket=BUCKET, key=KEY, upload_id=begun.upload_id, part_number=number, body=body)
+        )
+        parts.append(oss.UploadPart(part_number=number, etag=answer.etag))
+    client.complete_multipart_upload(
+        oss.CompleteMultipartUploadRequest(
+            bucket=BUCKET,
+            key=KEY,
+            upload_id=begun.upload_id,
+            complete_multipart_upload=oss.CompleteMultipartUpload(parts=parts),
+        )
+    )
+    assert client.get_object(oss.GetObjectRequest(bucket=BUCKET, key=KEY)).body.content == BODY
 
-    return io.BytesIO(data)
+
+def listing() -> None:
+    found = client.list_objects_v2(oss.ListObjectsV2Request(bucket=BUCKET, prefix="v2/"))
+    assert [each.key for each in found.contents] == [KEY]
+    client.delete_object(oss.DeleteObjectRequest(bucket=BUCKET, key=KEY))
 
 
-def presigned() -> None:
-    client().put_object(oss.PutObjectRequest(bucket=BUCKET, key="v2/signed", body=b"signed"))
-    url = client().presign(oss.GetObjectRequest(bucket=BUCKET, key="v2/signed")).url
-    with urllib.request.urlopen(url) as answer:
-        assert answer.read() == b"signed"
+def missing() -> None:
+    work = oss.GetObjectRequest(bucket=BUCKET, key="v2/none")
+    refused(lambda: client.get_object(work), oss.exceptions.OperationError, "NoSuchKey")
 
 
 def wrong_secret() -> None:
-    request = oss.GetObjectRequest(bucket=BUCKET, key="v2/signed")
-    error: Any = refusal(lambda: client("wrong").get_object(request))
-    assert error.unwrap().code == "SignatureDoesNotMatch"
+    work = oss.GetObjectRequest(bucket=BUCKET, key=KEY)
+    refused(lambda: connect("x").get_object(work), oss.exceptions.OperationError, "SignatureDoesNotMatch")
 
 
-run(objects, parts, presigned, wrong_secret)
+check("put, get, head", simple)
+check("multipart", multipart)
+check("list, delete", listing)
+check("missing object", missing)
+check("wrong secret", wrong_secret)

@@ -50,6 +50,10 @@ _ROUTES = tuple(
 """Method, path, the query parameter it takes, operation; the first that fits. Source: MNS, API reference."""
 
 
+_NAMES = {name.lower(): name for name in ("ReceiptHandle", "VisibilityTimeout", "numOfMessages")}
+"""Parameters that the SDK for Node writes in other capitals than the manual."""
+
+
 @dataclass(frozen=True)
 class Ask:
     """One request. `names` are those in its path, `headers` the `x-mns-` ones by lower-case name."""
@@ -118,7 +122,7 @@ def parse_ask(request: Request) -> Ask:
 def _parsed_query(text: str) -> dict[str, str]:
     # Not as a form: `+` in a receipt is a plus.
     pairs = (pair.partition("=") for pair in text.split("&") if pair)
-    return {unquote(name): unquote(value) for name, _, value in pairs}
+    return {_NAMES.get(unquote(name).lower(), unquote(name)): unquote(value) for name, _, value in pairs}
 
 
 def texts(element: Element) -> dict[str, str]:

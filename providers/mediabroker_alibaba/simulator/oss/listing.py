@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mediabroker_alibaba.documents import Tree
 from mediabroker_alibaba.simulator.oss.answers import document, etag, iso_date, url_encoded
+from mediabroker_alibaba.simulator.oss.refusals import OssRefusedError
 from mediabroker_alibaba.simulator.oss.requests import Ask
 from mediabroker_alibaba.simulator.oss.state import Bucket, OssState, StoredObject
 from mediabroker_alibaba.simulator.server import Response
@@ -80,15 +82,26 @@ def _list(state: OssState, bucket: Bucket, ask: Ask) -> Response:
 
 def _list_v2(state: OssState, bucket: Bucket, ask: Ask) -> Response:
     token, start = ask.query.get("continuation-token", ""), ask.query.get("start-after", "")
-    page, most = _page(state, bucket, ask, token or start)
+    page, most = _page(state, bucket, ask, _from_token(token) if token else start)
     own = {
         "StartAfter": _encoded(ask, start),
-        "ContinuationToken": _encoded(ask, token),
+        "ContinuationToken": token,
         "KeyCount": str(len(page.items) + len(page.prefixes)),
-        **({"NextContinuationToken": _encoded(ask, page.next_marker)} if page.truncated else {}),
+        **({"NextContinuationToken": _to_token(page.next_marker)} if page.truncated else {}),
     }
     with_owner = ask.query.get("fetch-owner") == "true"
     return document("ListBucketResult", _said(bucket, ask, page, most, own, with_owner=with_owner))
+
+
+def _to_token(marker: str) -> str:
+    return "1" + base64.urlsafe_b64encode(marker.encode()).decode()
+
+
+def _from_token(token: str) -> str:
+    try:
+        return base64.b64decode(token.removeprefix("1"), altchars=b"-_", validate=token.startswith("1")).decode()
+    except ValueError:
+        raise OssRefusedError("InvalidArgument", "The continuation token is not one that was given.") from None
 
 
 def _said(

@@ -154,7 +154,9 @@ def _list_uploads(state: OssState, bucket: Bucket, ask: Ask) -> Response:
         uploads = dict(bucket.uploads)
     waiting = sorted(((each.key, each.id) for each in uploads.values()), key=lambda each: (each[0].encode(), each[1]))
     after = [each for each in waiting if _is_after(each, key_marker, id_marker)]
-    page = page_of(after, prefix=prefix or "", delimiter=delimiter or "", most=most, key=lambda each: each[0])
+    page = page_of(
+        after, prefix=prefix or "", delimiter=delimiter or "", most=most, key=lambda each: each[0], after=key_marker
+    )
     last = page.items[-1] if page.items else ("", "")
     shown: list[Tree] = [
         {

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from mediabroker_alibaba.simulator.oss.access import ACLS, bucket_for
 from mediabroker_alibaba.simulator.oss.answers import (
@@ -189,7 +189,7 @@ def _get_symlink(_: OssState, bucket: Bucket, ask: Ask) -> Response:
     stored = bucket.object(ask.key)
     if stored.kind != "Symlink":
         raise OssRefusedError("InvalidArgument", "The object is not a symbolic link.")
-    return empty(200, ("ETag", etag(stored)), ("x-oss-symlink-target", stored.link.encode().decode("latin-1")))
+    return empty(200, ("ETag", etag(stored)), ("x-oss-symlink-target", quote(stored.link, safe="")))
 
 
 def _followed(bucket: Bucket, stored: StoredObject) -> StoredObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from mediabroker_alibaba.documents import build_document
 from mediabroker_alibaba.simulator.server import Response
 
 __all__ = ["OssRefusedError", "refusal_response"]
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class _Known(NamedTuple):
@@ -78,7 +82,8 @@ class OssRefusedError(Exception):
 def refusal_response(refused: OssRefusedError, method: str, request_id: str, host: str) -> Response:
     """The answer. One to HEAD has no body; its document travels in `x-oss-err`, where the vendor's SDKs look for it."""
     fields = {"Code": refused.code, "Message": refused.message, "RequestId": request_id, "HostId": host, **refused.more}
-    document = build_document("Error", fields)
+    # A key may hold what XML cannot carry.
+    document = build_document("Error", {name: _CONTROL.sub("?", text) for name, text in fields.items()})
     headers = (("Content-Type", "application/xml"), ("x-oss-request-id", request_id), *refused.headers)
     if method == "HEAD":
         headers += (("x-oss-err", base64.b64encode(document).decode()),)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "parse_ask"]
 
 _DOCUMENT_LIMIT_BYTES = 1 << 20
+_STORAGE = "Standard"
 
 _OBJECT: tuple[tuple[str, str | None, str], ...] = (
     ("PUT", "partNumber", "UploadPart"),
@@ -54,10 +55,11 @@ _BUCKET: tuple[tuple[str, str | None, str], ...] = (
 )
 _NOT_HERE = """
     cors encryption inventory lifecycle logging policy referer replication requestPayment restore style tagging
-    transferAcceleration versionId versioning versions website worm x-oss-process
+    transferAcceleration callback versionId versioning versions website worm x-oss-process
 """
 _ELSEWHERE = frozenset(_NOT_HERE.split())
 """What the real service does and this one does not."""
+_HEADERS_ELSEWHERE = frozenset({"x-oss-callback", "x-oss-server-side-encryption", "x-oss-tagging"})
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def parse_ask(request: Request) -> Ask:
 
 
 def _operation(method: str, bucket: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    if missing := sorted(_ELSEWHERE & query.keys()):
+    if missing := sorted((_ELSEWHERE & query.keys()) | (_HEADERS_ELSEWHERE & headers.keys())):
         raise OssRefusedError("NotImplemented", f"This simulator knows no {missing[0]}.")
+    if (key and "live" in query) or headers.get("x-oss-storage-class", _STORAGE) != _STORAGE:
+        raise OssRefusedError("NotImplemented", f"This simulator streams nothing and has no storage but {_STORAGE}.")
     if not bucket:
         if method == "GET":
             return "ListBuckets"
