@@ -44,8 +44,15 @@ class MpsClient:
 
     def call(self, action: str, **params: Any) -> dict[str, Any]:
         """Perform an action; raises what the SDK raises."""
-        answer: dict[str, Any] = json.loads(self.sdk.do_action_with_exception(self.request(action, **params)))
+        answer: dict[str, Any] = json.loads(self.send(self.request(action, **params)))
         return answer
+
+    def send(self, request: Any) -> Any:
+        """The body of the answer; no connection stays open, for nobody closes an `AcsClient`."""
+        try:
+            return self.sdk.do_action_with_exception(request)
+        finally:
+            self.sdk.session.close()
 
 
 @dataclass

@@ -113,7 +113,7 @@ def test_sdk_is_understood_with_awkward_keys(place: Place, method: str) -> None:
     source = CLIP.replace("a.mp4", "a b+c*~(中)'!&=%2F.mp4")
     request = place.client.request("SubmitIProductionJob", **{**COVER, "Input": source}, UserData="ü +&")
     request.set_method(method)
-    job_id = json.loads(place.client.sdk.do_action_with_exception(request))["JobId"]
+    job_id = json.loads(place.client.send(request))["JobId"]
     answer = place.call("QueryIProductionJob", JobId=job_id)
     assert (answer["Input"], answer["UserData"]) == (source, "ü +&")
 
@@ -124,7 +124,7 @@ def test_form_parameters_take_part_in_the_signature(place: Place) -> None:
     for name, value in COVER.items():
         request.add_body_params(name, value)
     request.add_query_param("UserData", "from the query")
-    assert json.loads(place.client.sdk.do_action_with_exception(request))["JobId"]
+    assert json.loads(place.client.send(request))["JobId"]
 
 
 def test_request_lines_of_34_kb_are_taken(place: Place) -> None:
@@ -271,7 +271,7 @@ def test_late_answer_is_a_network_error_of_an_impatient_client(place: Place) -> 
     request = place.client.request("SubmitIProductionJob", **COVER)
     request.set_read_timeout(0.2)
     with pytest.raises(ClientException):
-        place.client.sdk.do_action_with_exception(request)
+        place.client.send(request)
     assert len(place.world.ledger.entries()) == 1
 
 
