@@ -19,11 +19,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from oss2.models import PartInfo
-from oss2.utils import Crc64, calc_obj_crc_from_parts
+from oss2.utils import Crc64
 
 from mediabroker.errors import ProviderError, UnavailableError
 from mediabroker.objects import ObjectStat
 from mediabroker.refs import MediaURI
+from mediabroker_alibaba.crc64 import combine_crc64
 from mediabroker_alibaba.oss_client import OssClient
 from mediabroker_alibaba.oss_errors import NO_UPLOAD
 from mediabroker_alibaba.settings import OssSettings
@@ -80,7 +81,7 @@ class OssUpload:
         upload_id = left.id if left else self._begin()
         try:
             done = self._send_all(upload_id, parts, left.parts if left else {})
-            self._crc64 = int(calc_obj_crc_from_parts(done))
+            self._crc64 = combine_crc64((each.part_crc, each.size) for each in done)
             answer = self._settled(
                 lambda: self._client.call_once(
                     self._uri, "complete_multipart_upload", self._uri.key, upload_id, done, self._headers
