@@ -14,6 +14,7 @@ import itertools
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
@@ -199,15 +200,30 @@ class OssUpload:
 
 def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
     """The same bytes in parts as large as the store wants them; only the last one is smaller."""
-    buffer, number = bytearray(), 0
+    held: deque[bytes] = deque()
+    size_bytes, number = 0, 0
     for chunk in chunks:
-        buffer += chunk
-        while len(buffer) > (wanted := part_bytes * 2 ** (number // _TIER_PARTS)):
-            yield bytes(buffer[:wanted])
-            del buffer[:wanted]
+        held.append(chunk)
+        size_bytes += len(chunk)
+        while size_bytes > (wanted := part_bytes * 2 ** (number // _TIER_PARTS)):
+            yield _cut(held, wanted)
+            size_bytes -= wanted
             number += 1
-    if buffer:
-        yield bytes(buffer)
+    if size_bytes:
+        yield b"".join(held)
+
+
+def _cut(held: deque[bytes], wanted: int) -> bytes:
+    """So many bytes from the beginning, copied once."""
+    pieces = []
+    while wanted:
+        head = held.popleft()
+        if len(head) > wanted:
+            held.appendleft(head[wanted:])
+            head = head[:wanted]
+        pieces.append(head)
+        wanted -= len(head)
+    return b"".join(pieces)
 
 
 def _crc_of(content: bytes) -> int:
