@@ -54,10 +54,12 @@ onnxruntime on CPU.
 B100 and cost 0.06 dB on compressed B100. Video is compressed, so the shipped weights lean that way. The share of
 compressed patches and the moment to stop were chosen with these figures in sight, which flatters them slightly.
 
-**Where `quality` falls short.** It was to stand 0.2 dB above `fast` on clean B100: after 26 minutes each on part of a
-busy core, about 50 million input pixels, x2 gains 0.19 dB and x4 0.13 dB, and neither reaches VDSR. On compressed video
-the gain is smaller, 0.06 and 0.07 dB, and x2 leaves one picture of compressed Set5 (baby) 0.07 dB below Lanczos, 0.08
-in int8. Training is what it lacks: `fast` has seen nine to twelve times as many pixels.
+**Where `quality` falls short.** It was to stand 0.2 dB above `fast` on clean B100: after one and two hours on part of a
+busy core x2 gains 0.22 dB and x4 0.15 dB, and neither reaches VDSR. On compressed video the gain is smaller, 0.08 and
+0.09 dB. Training is what x4 lacks: `fast` has seen several times as many pixels.
+
+**Eight bits.** Processors without VNNI let some sums saturate; on one such, `fast` in int8 scored 0.01 dB below these
+figures. The int8 figures of `quality` are of that processor.
 
 **Training again.** `pip install 'mediabroker[training]'`, then the commands below with any folder of sharp pictures,
 then `export`, `evaluate` and `cards` of the same program. A length in `--minutes` depends on the machine; `--steps`
