@@ -64,7 +64,7 @@ demo-alibaba: .venv/sandbox.stamp
 	@$(BIN)/python examples/demo_alibaba/demo.py "$$VIDEO" "$$OUT/alibaba"
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # What the suite leaves out where torch and OpenVINO are not installed; they take a gigabyte.
 test-torch: .venv/torch.stamp
@@ -107,9 +107,9 @@ bench-engine: .venv/dev.stamp
 bench-aws: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.aws $(ARGS)
 
-# The provider alibaba-mps beside the vendor's bare SDK, over the simulated cloud.
+# Provider, queues and storage beside the vendor's bare SDKs, over the simulated cloud; about five minutes.
 bench-alibaba: .venv/dev.stamp
-	$(BIN)/python -m benchmarks.alibaba.mps $(ARGS)
+	@for each in mps queues storage; do echo "== $$each"; $(BIN)/python -m benchmarks.alibaba.$$each $(ARGS) || exit 1; done
 
 docs: .venv/dev.stamp
 	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
