@@ -12,13 +12,17 @@ import pytest
 
 from mediabroker.media.probe import probe
 from mediabroker.sandbox import Sandboxes
+from mediabroker_alibaba import MnsClient
+from mediabroker_alibaba.credentials import Credentials
 from mediabroker_alibaba.mns import MnsSource
+from mediabroker_alibaba.mns_wire import parse_record
 from mediabroker_alibaba.simulator import AlibabaSimulator
 from mediabroker_alibaba.simulator.mps import Outcome, ScriptedExecutor
 from mediabroker_alibaba.simulator.sandbox import AlibabaSandbox
 from mediabroker_alibaba.simulator.tenants import Account
 from tests import clips
 from tests.unit.alibaba.mps_client import MpsClient
+from tests.unit.alibaba.test_mns_simulator import ask
 
 ACCOUNT = "1234567890123456"
 
@@ -91,13 +95,36 @@ def test_regions_have_pipelines_jobs_and_buckets_of_their_own(cloud: AlibabaSimu
     assert there.call("SearchPipeline")["PipelineList"] != here.call("SearchPipeline")["PipelineList"]
 
 
+def failing_job(mps: MpsClient, url: str, topic: str) -> str:
+    """A job whose input is not there, on a pipeline that tells a topic; its id."""
+    pipeline_id = mps.call("AddPipeline", Name="p", NotifyConfig={"Topic": topic})["Pipeline"]["Id"]
+    job = {"FunctionName": "MusicSegmentDetect", "Input": f"{url}none.mp4", "PipelineId": pipeline_id}
+    return str(mps.call("SubmitIProductionJob", **job)["JobId"])
+
+
 def test_pipeline_with_a_topic_reaches_the_topics_queue(account: Account, cloud: AlibabaSimulator) -> None:
     mps = MpsClient(cloud.endpoints().mps.removeprefix("http://"), account.key)
-    pipeline_id = mps.call("AddPipeline", Name="p", NotifyConfig={"Topic": "gone"})["Pipeline"]["Id"]
     url = cloud.create_bucket(account, "media")
-    job_id = mps.call(
-        "SubmitIProductionJob", FunctionName="MusicSegmentDetect", Input=f"{url}none.mp4", PipelineId=pipeline_id
-    )["JobId"]
+    cloud.create_queue(account, "subscribed")
+    where = f"acs:mns:{cloud.region}:{account.id}:queues/subscribed"
+    for path, body in (
+        ("/topics/told", "<Topic/>"),
+        ("/topics/told/subscriptions/s", f"<Subscription><Endpoint>{where}</Endpoint></Subscription>"),
+    ):
+        assert ask(cloud.endpoints().mns, account.key, "PUT", path, body.encode()).status_code == 201
+    job_id = failing_job(mps, url, "told")
+    cloud.settle()
+    with MnsClient(
+        cloud.endpoints().mns, lambda: Credentials(account.key.access_key_id, account.key.access_key_secret)
+    ) as mns:
+        (message,) = mns.receive("subscribed")
+    told = parse_record(message.body.encode(), "Notification")["Message"]
+    assert json.loads(base64.b64decode(told))["JobId"] == job_id
+
+
+def test_a_callback_that_reaches_nobody_leaves_the_job_as_it_ended(account: Account, cloud: AlibabaSimulator) -> None:
+    mps = MpsClient(cloud.endpoints().mps.removeprefix("http://"), account.key)
+    job_id = failing_job(mps, cloud.create_bucket(account, "media"), "gone")
     cloud.settle()
     told = mps.call("QueryIProductionJob", JobId=job_id)
     assert (told["State"], json.loads(told["Result"])["Code"]) == ("Fail", "InvalidParameter.ResourceNotFound")
