@@ -78,7 +78,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_environment() -> Iterator[None]:
+    """What a test or its fixtures set is gone after it, also what `monkeypatch` would bring back from a fixture."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(own_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores and local jobs go to the test's own folder, and no configuration of this machine's user is read."""
     monkeypatch.setenv("MEDIABROKER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -75,7 +75,8 @@ class Scratch:
                 if ready(folder):
                     yield folder
                     return
-            with _held(folder, fcntl.LOCK_EX, stop):
+            # Whoever has seen it too early must not wait for the end of those who work with it by now.
+            with _held(folder, fcntl.LOCK_EX, stop, unless=lambda: ready(folder)):
                 if not ready(folder):
                     prepare(folder)
 
@@ -110,12 +111,12 @@ def check_room(folder: Path, need_bytes: int) -> None:
 
 
 @contextmanager
-def _held(folder: Path, how: int, stop: Event) -> Iterator[None]:
+def _held(folder: Path, how: int, stop: Event, *, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _lock(lock, how, stop)
+            _lock(lock, how, stop, unless)
             if _is_there(folder, lock):
                 yield
                 return
@@ -123,8 +124,8 @@ def _held(folder: Path, how: int, stop: Event) -> Iterator[None]:
             os.close(lock)
 
 
-def _lock(lock: int, how: int, stop: Event) -> None:
-    while True:
+def _lock(lock: int, how: int, stop: Event, unless: Callable[[], bool]) -> None:
+    while not unless():
         heed(stop)
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from mediabroker.states import JobState
 def look(progress: float | None, done: int = 0, *, state: JobState = JobState.RUNNING, **more: Any) -> Any:
     """A job as one look at it found it; the meter reads nothing else of a job."""
     frames = Frames(done=done, total=100, per_second=20.0) if done else None
-    facts = {"phase": "upscaling", "hold_reason": None, "cancel_requested": False, **more}
+    facts = {"phase": "upscaling", "hold_reason": None, "cancel_requested": False, "transfer": None, **more}
     return SimpleNamespace(state=state, progress=progress, frames=frames, **facts)
 
 
