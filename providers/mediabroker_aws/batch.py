@@ -36,7 +36,8 @@ from mediabroker_aws import batch_requests as requests
 from mediabroker_aws.batch_events import parse_event
 from mediabroker_aws.batch_records import read_failure, read_result
 from mediabroker_aws.batch_states import explain, fold_progress, observe, refusal_error, unfinished
-from mediabroker_aws.batch_transports import BatchTransport, ObjectTransport
+from mediabroker_aws.batch_transports import BatchTransport
+from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.settings import BatchSettings, build_settings
 

@@ -32,7 +32,7 @@ from mediabroker.spi import (
 )
 from mediabroker.states import JobState
 from mediabroker_aws.batch_states import refusal_error
-from mediabroker_aws.batch_transports import ObjectTransport
+from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.service import ENVS, check_common, guarded
 from mediabroker_aws.service_transport import ServiceTransport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,6 @@ from mediabroker.errors import (
     AuthenticationError,
     ConfigurationError,
     ErrorCode,
-    MediaError,
     ProviderError,
     SubmissionUnknownError,
     ThrottledError,
@@ -23,8 +22,8 @@ from mediabroker.errors import (
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.clients import AwsClient
-from mediabroker_aws.s3 import S3Store
-from mediabroker_aws.settings import AwsSettings, LambdaSettings
+from mediabroker_aws.object_transport import ObjectTransport
+from mediabroker_aws.settings import AwsSettings, LambdaSettings, S3Settings
 from mediabroker_aws.transcoder_status import StatusBoard
 
 __all__ = ["FunctionTransport", "HttpTransport", "StorageTransport"]
@@ -117,41 +116,26 @@ def _about(call: Call[Any]) -> dict[str, Any]:
     return {"provider": "transcoder", "operation": call.operation}
 
 
-class StorageTransport:
-    """Performs what the provider asks of S3. Thread-safe."""
+class StorageTransport(ObjectTransport):
+    """Performs what the provider asks of S3: objects, listings, and the status of works. Thread-safe."""
 
     def __init__(self, settings: LambdaSettings) -> None:
         shared = settings.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"})
         found = {**shared, "endpoint_url": settings.s3_endpoint_url}
+        super().__init__(S3Settings(**found, path_style=settings.path_style))
         style = {"addressing_style": "path"} if settings.path_style else {}
-        self._store = S3Store({**found, "path_style": settings.path_style})
         self._client = AwsClient("s3", AwsSettings(**found), attempts=3, s3=style)
         self._board = StatusBoard(self._client)
-        self._operations: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
-            "ReadMetadata": self._read_metadata,
-            "HeadObject": self._head,
+        self._operations = {
+            **self._operations,
             "ListObjects": self._list,
             "GetStatus": self._status,
             "CancelWork": self._cancel,
         }
 
-    def perform(self, call: Call[Any]) -> Reply:
-        """See `Transport.perform`. What is wrong with an object is a refusal with the code that the job will have."""
-        try:
-            return self._operations[call.operation](call.params)
-        except MediaError as error:
-            raise ProviderError(
-                error.error.message, provider="s3", operation=call.operation, provider_code=error.error.code.value
-            ) from error
-
     def close(self) -> None:
-        self._store.close()
+        super().close()
         self._client.close()
-
-    def _read_metadata(self, params: Mapping[str, Any]) -> Reply:
-        from mediabroker_aws.metadata import read_metadata  # noqa: PLC0415  loads av, which only a submit needs
-
-        return read_metadata(self._store, MediaURI(params["uri"]))
 
     def _head(self, params: Mapping[str, Any]) -> Reply:
         stat = self._store.stat(MediaURI(params["uri"]))
