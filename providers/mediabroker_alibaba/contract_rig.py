@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 from uuid import uuid4
 
 from pydantic import JsonValue
@@ -98,8 +99,8 @@ class MpsRig(Rig):
     uncancellable: ClassVar[Mapping[JobState, str]] = {JobState.RUNNING: "CancelJob takes jobs that wait only"}
 
     def __init__(self, folder: Path) -> None:
-        self._before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-        os.environ.update(_ENVIRONMENT)
+        self._environment = patch.dict(os.environ, _ENVIRONMENT)
+        self._environment.start()
         self.world = World()
         self.account = self.world.tenants.add_account(
             ACCOUNT, access_key_id=_ENVIRONMENT["ALIBABA_CLOUD_ACCESS_KEY_ID"], access_key_secret=_SECRET
@@ -221,8 +222,4 @@ class MpsRig(Rig):
         self.server.close()
         self.oss_server.close()
         self.service.engine.close()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._environment.stop()

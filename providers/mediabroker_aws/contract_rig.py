@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 from uuid import uuid4
 
 import av
@@ -54,8 +55,8 @@ class BatchRig(Rig):
     has_callbacks: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
-        self._before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-        os.environ.update(_ENVIRONMENT)
+        self._environment = patch.dict(os.environ, _ENVIRONMENT)
+        self._environment.start()
         self.events: list[dict[str, Any]] = []
         self.executor = ScriptedExecutor()
         self.simulator = BatchSimulator(self.executor, account=ACCOUNT, region=REGION, sink=self.events.append)
@@ -146,11 +147,7 @@ class BatchRig(Rig):
     def close(self) -> None:
         self.server.close()
         self.s3.close()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._environment.stop()
 
 
 def _belongs(job: Job, started: Started) -> bool:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from pydantic import JsonValue
 
@@ -49,8 +50,8 @@ class ServiceRig(Rig):
         moto = str(self.account.settings["s3_endpoint_url"])
         endpoints = {"AWS_ENDPOINT_URL_S3": moto, "AWS_ENDPOINT_URL_BATCH": self.account.server.url}
         environment = {"AWS_REGION": REGION, **endpoints}
-        self._before = {name: os.environ.get(name) for name in environment}
-        os.environ.update(environment)
+        self._environment = patch.dict(os.environ, environment)
+        self._environment.start()
         chosen = {"queue_spot": "spot", "job_definition": "upscale", "input_prefix": "in", "output_prefix": "out"}
         self.jobs = UpscaleJobs(
             UpscaleSettings.model_validate({"bucket": self.account.bucket, **chosen, **changed}),
@@ -129,8 +130,4 @@ class ServiceRig(Rig):
         self.front.close()
         self.jobs.close()
         self.account.close()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._environment.stop()

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
@@ -61,8 +62,8 @@ class LambdaRig(Rig):
             "AWS_ENDPOINT_URL_S3": moto().url,
             "AWS_ENDPOINT_URL_LAMBDA": self.front.url,
         }
-        self._before = {name: os.environ.get(name) for name in environment}
-        os.environ.update(environment)
+        self._environment = patch.dict(os.environ, environment)
+        self._environment.start()
         self.bucket = f"rig-{uuid4().hex[:12]}"
         session = boto3.session.Session(_ACCESS_KEY, _SECRET_KEY, region_name=REGION)
         self.s3 = session.client("s3", endpoint_url=moto().url)
@@ -173,8 +174,4 @@ class LambdaRig(Rig):
     def close(self) -> None:
         self.front.close()
         self.s3.close()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._environment.stop()
