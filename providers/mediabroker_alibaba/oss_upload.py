@@ -15,7 +15,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -48,6 +48,32 @@ class _Left(NamedTuple):
     touched_s: float
 
 
+class _Part:
+    """One part as the chunks that it came in: they are sent as they are, for copying would cost as much as sending."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+        self._size_bytes = sum(map(len, pieces))
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+    def crc64(self) -> int:
+        crc = Crc64()
+        for piece in self._pieces:
+            crc.update(piece)
+        return int(crc.crc)
+
+    def md5(self) -> Any:
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in self._pieces:
+            digest.update(piece)
+        return digest
+
+
 class OssUpload:
     """See the module. One thread runs it."""
 
@@ -67,17 +93,17 @@ class OssUpload:
             ProviderError: it did not work; nothing is there, and nothing unfinished that nobody will remove.
         """
         parts = _parts(chunks, self._settings.part_bytes)
-        first = next(parts, b"")
+        first = next(parts, _Part((b"",)))
         second = next(parts, None)
         if second is not None:
             return self._in_parts(itertools.chain((first, second), parts))
-        digest = base64.b64encode(hashlib.md5(first, usedforsecurity=False).digest()).decode()
+        digest = base64.b64encode(first.md5().digest()).decode()
         headers = {**self._headers, _MARK: self._mark, "Content-MD5": digest}
         answer = self._settled(lambda: self._client.call_once(self._uri, "put_object", self._uri.key, first, headers))
-        _compare("put_object", _crc_of(first), answer)
+        _compare("put_object", first.crc64(), answer)
         return ObjectStat(len(first), str(answer.etag))
 
-    def _in_parts(self, parts: Iterator[bytes]) -> ObjectStat:
+    def _in_parts(self, parts: Iterator[_Part]) -> ObjectStat:
         left = self._take_up()
         upload_id = left.id if left else self._begin()
         try:
@@ -98,7 +124,7 @@ class OssUpload:
         headers = {**self._headers, _MARK: self._mark}
         return str(self._client.call(self._uri, "init_multipart_upload", self._uri.key, headers).upload_id)
 
-    def _send_all(self, upload_id: str, parts: Iterator[bytes], there: dict[int, tuple[str, int]]) -> list[Any]:
+    def _send_all(self, upload_id: str, parts: Iterator[_Part], there: dict[int, tuple[str, int]]) -> list[Any]:
         done: list[Any] = []
         waiting: set[Future[Any]] = set()
         with ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="oss-part") as pool:
@@ -115,15 +141,14 @@ class OssUpload:
                 raise
         return sorted(done, key=lambda each: int(each.part_number))
 
-    def _send(self, upload_id: str, number: int, part: bytes, there: tuple[str, int] | None) -> Any:
-        crc64 = _crc_of(part)
-        if there is not None and there == (hashlib.md5(part, usedforsecurity=False).hexdigest().upper(), len(part)):
+    def _send(self, upload_id: str, number: int, part: _Part, there: tuple[str, int] | None) -> Any:
+        crc64 = part.crc64()
+        if there is not None and there == (part.md5().hexdigest().upper(), len(part)):
             return PartInfo(number, there[0], size=len(part), part_crc=crc64)
-
         answer = self._client.repeat(lambda: self._send_once(upload_id, number, part, crc64))
         return PartInfo(number, answer.etag, size=len(part), part_crc=crc64)
 
-    def _send_once(self, upload_id: str, number: int, part: bytes, crc64: int) -> Any:
+    def _send_once(self, upload_id: str, number: int, part: _Part, crc64: int) -> Any:
         answer = self._client.call_once(self._uri, "upload_part", self._uri.key, upload_id, number, part)
         _compare("upload_part", crc64, answer)
         return answer
@@ -198,7 +223,7 @@ class OssUpload:
                 _log.warning("an upload could not be aborted: %s", error, extra={"uri": str(self._uri)})
 
 
-def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
+def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[_Part]:
     """The same bytes in parts as large as the store wants them; only the last one is smaller."""
     held: deque[bytes] = deque()
     size_bytes, number = 0, 0
@@ -210,11 +235,11 @@ def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
             size_bytes -= wanted
             number += 1
     if size_bytes:
-        yield b"".join(held)
+        yield _Part(tuple(held))
 
 
-def _cut(held: deque[bytes], wanted: int) -> bytes:
-    """So many bytes from the beginning, copied once."""
+def _cut(held: deque[bytes], wanted: int) -> _Part:
+    """So many bytes from the beginning; of the chunk that the part ends in, both halves are copied."""
     pieces = []
     while wanted:
         head = held.popleft()
@@ -223,13 +248,7 @@ def _cut(held: deque[bytes], wanted: int) -> bytes:
             head = head[:wanted]
         pieces.append(head)
         wanted -= len(head)
-    return b"".join(pieces)
-
-
-def _crc_of(content: bytes) -> int:
-    crc = Crc64()
-    crc.update(content)
-    return int(crc.crc)
+    return _Part(pieces)
 
 
 def _compare(operation: str, crc64: int, answer: Any) -> None:
