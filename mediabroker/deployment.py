@@ -6,11 +6,11 @@ account: it says what there would be, hands out files, and names the commands th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from mediabroker.models import Value
-from mediabroker.plugins import load_plugin, offered
+from mediabroker.plugins import load_plugin
 
 __all__ = ["DEPLOYMENT_GROUP", "Deployment", "DeploymentPlan", "Parameter", "PlannedResource", "load_deployment"]
 
@@ -70,12 +70,3 @@ def load_deployment(vendor: str) -> Deployment:
     factory = load_plugin(DEPLOYMENT_GROUP, vendor, what=_WHAT, where=vendor)
     deployment: Deployment = factory()
     return deployment
-
-
-def deployment_names() -> Sequence[str]:
-    """The vendors with a deployment.
-
-    Raises:
-        ConfigurationError: two packages offer the same name.
-    """
-    return sorted(offered(DEPLOYMENT_GROUP, _WHAT))

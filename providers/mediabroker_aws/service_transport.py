@@ -17,12 +17,12 @@ from mediabroker.errors import (
     UnavailableError,
 )
 from mediabroker.spi import Call, Reply
+from mediabroker_aws.exchange import exchange, retry_after_s, unclear
 from mediabroker_aws.service_wire import INTERNAL
 from mediabroker_aws.settings import ServiceSettings
 
 __all__ = ["ServiceTransport"]
 
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SERVICE = "execute-api"
 
 
@@ -45,18 +45,17 @@ class ServiceTransport:
         """See `Transport.perform`."""
         params: Mapping[str, Any] = call.params
         key = params.get("idempotency_key")
-        try:
-            answer = self._client.request(
+
+        def send() -> httpx.Response:
+            return self._client.request(
                 call.operation,
                 self._settings.service_url.rstrip("/") + params["path"],
                 params=params.get("query"),
                 json=params.get("body"),
                 headers={"Idempotency-Key": key} if key else None,
             )
-        except _NOTHING_SENT as error:
-            raise UnavailableError(f"{_named(call)}: {error}", **_about(call)) from error
-        except httpx.TransportError as error:
-            raise _unclear(call, f"{type(error).__name__}: {error}") from error
+
+        answer = exchange(call, send, **_about(call))
         if answer.is_success:
             return _content(call, answer)
         raise _refusal(call, answer)
@@ -112,18 +111,21 @@ def _content(call: Call[Any], answer: httpx.Response) -> Reply:
     if isinstance(content, dict):
         return content
     if call.effect != "create":
-        raise _unclear(call, "the answer is no JSON object")
+        raise unclear(call, "the answer is no JSON object", **_about(call))
     return {"text": answer.text}
 
 
 def _refusal(call: Call[Any], answer: httpx.Response) -> ProviderError:
     said = _said(answer)
     message = f"{_named(call)}: {said.get('message') or answer.reason_phrase} ({answer.status_code})"
-    about = {**_about(call), "provider_code": said.get("code"), "request_id": answer.headers.get("x-amzn-requestid")}
-    wait_s = answer.headers.get("retry-after", "")
-    retry_after_s = float(wait_s) if wait_s.isdigit() else None
+    about = {
+        **_about(call),
+        "provider_code": said.get("code"),
+        "request_id": answer.headers.get("x-amzn-requestid"),
+    }
+    wait_s = retry_after_s(answer)
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return ThrottledError(message, retry_after_s=retry_after_s, **about)
+        return ThrottledError(message, retry_after_s=wait_s, **about)
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) and "code" not in said:
         return AuthenticationError(message, **about)  # the gateway's word; the service itself names a code
     is_definite = answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR or (
@@ -132,7 +134,7 @@ def _refusal(call: Call[Any], answer: httpx.Response) -> ProviderError:
     if is_definite:
         return ProviderError(message, **about)
     kind = SubmissionUnknownError if call.effect == "create" else UnavailableError
-    return kind(message, retry_after_s=retry_after_s, **about)
+    return kind(message, retry_after_s=wait_s, **about)
 
 
 def _said(answer: httpx.Response) -> dict[str, str]:
@@ -144,11 +146,6 @@ def _said(answer: httpx.Response) -> dict[str, str]:
     error = content.get("error", content) if isinstance(content, dict) else {}
     fields = error if isinstance(error, dict) else {}
     return {name: str(fields[name]) for name in ("code", "message") if fields.get(name)}
-
-
-def _unclear(call: Call[Any], problem: str) -> ProviderError:
-    kind = SubmissionUnknownError if call.effect == "create" else UnavailableError
-    return kind(f"{_named(call)}: {problem}", **_about(call))
 
 
 def _about(call: Call[Any]) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from mediabroker.errors import (
     ProviderError,
     SubmissionUnknownError,
     ThrottledError,
-    UnavailableError,
 )
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.exchange import exchange, retry_after_s
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.settings import AwsSettings, LambdaSettings, S3Settings
 from mediabroker_aws.transcoder_status import StatusBoard
@@ -29,7 +29,6 @@ from mediabroker_aws.transcoder_status import StatusBoard
 __all__ = ["FunctionTransport", "HttpTransport", "StorageTransport"]
 
 _KEY_VARIABLE = "MEDIABROKER_TRANSCODE_API_KEY"
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _CODES: Mapping[int, ErrorCode] = {
     400: ErrorCode.INVALID_SPEC,
     403: ErrorCode.INPUT_DENIED,
@@ -56,14 +55,8 @@ class HttpTransport:
 
     def perform(self, call: Call[Any]) -> Reply:
         """See `Transport.perform`."""
-        try:
-            answer = self._client.post(self._url, json=call.params)
-        except _NOTHING_SENT as error:
-            raise UnavailableError(f"{call.operation}: {error}", **_about(call)) from None
-        except httpx.TransportError as error:
-            raise SubmissionUnknownError(f"{call.operation}: {type(error).__name__}", **_about(call)) from None
-        wait_s = answer.headers.get("retry-after", "")
-        return _checked(call, answer.status_code, answer.content, float(wait_s) if wait_s.isdigit() else None)
+        answer = exchange(call, lambda: self._client.post(self._url, json=call.params), **_about(call))
+        return _checked(call, answer.status_code, answer.content, retry_after_s(answer))
 
     def close(self) -> None:
         self._client.close()

@@ -19,7 +19,9 @@ from mediabroker.media.effects.task import EffectResult, EffectTask, read_params
 from mediabroker.media.probe import Source
 from mediabroker.media.process import build_input_options
 from mediabroker.media.publish import publish_file, workplace
+from mediabroker.media.snapshot import frame_at, picture_of
 from mediabroker.media.sniff import sniff
+from mediabroker.media.source import open_input
 from mediabroker.media.transcode import transcode
 
 __all__ = ["clip", "matte", "reframe", "remove_logos", "remove_text"]
@@ -110,9 +112,6 @@ def matte(task: EffectTask) -> EffectResult:
 
 def _green_of(task: EffectTask, source: Source) -> str:
     """The colour of the screen as ffmpeg writes it, from the borders of the first picture."""
-    from mediabroker.media.snapshot import frame_at, picture_of  # noqa: PLC0415
-    from mediabroker.media.source import open_input  # noqa: PLC0415
-
     with open_input(task.source, limits=task.media_limits) as container:
         picture = np.asarray(picture_of(frame_at(container, task.source, 0.0), source.media.video[0]), np.float32)
     band = max(1, min(picture.shape[:2]) // 16)
