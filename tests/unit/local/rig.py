@@ -136,9 +136,7 @@ class Workshop:
     def kill(self, *modules: str) -> None:
         """SIGKILL to all processes of these modules, and wait until they are gone."""
         victims = {pid for module in modules for pid in self._strike(module)}
-        until(
-            lambda: not victims & {pid for module in modules for pid in self._parents(module)}, f"{modules} to be gone"
-        )
+        until(lambda: not any(map(_holds_files, victims)), f"{modules} to be gone")
 
     def _strike(self, module: str) -> list[int]:
         pids = list(self._parents(module))
@@ -160,3 +158,11 @@ class Workshop:
 
     def _extinct(self, module: str) -> bool:
         return not self._strike(module)
+
+
+def _holds_files(pid: int) -> bool:
+    """Whether a process may still hold its locks: one that dies loses its command line first, and its files after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
