@@ -158,8 +158,9 @@ class LedgerTransport:
             words = self._ledger.words()
             return {"jobs": [{"id": each, **words[each]} for each in call.params["ids"] if each in words]}
         for each in call.params["ids"]:
-            if self._ledger.words()[each]["word"] not in ("done", "broken"):
-                self._ledger.say(each, "stopped")
+            known = self._ledger.words()[each]
+            if known["word"] not in ("done", "broken"):
+                self._ledger.say(each, **{**known, "word": "stopped"})
         return {}
 
     def close(self) -> None:

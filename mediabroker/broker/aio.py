@@ -144,9 +144,17 @@ class AsyncBroker:
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> AsyncJob[R]:
         job = await self.in_thread(
-            self._broker.submit, spec, provider=provider, options=options, idempotency_key=idempotency_key
+            self._broker.submit,
+            spec,
+            provider=provider,
+            options=options,
+            idempotency_key=idempotency_key,
+            deadline=deadline,
+            queue_timeout=queue_timeout,
         )
         return AsyncJob(self, job)
 
@@ -158,8 +166,17 @@ class AsyncBroker:
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> R:
-        job = await self.submit(spec, provider=provider, options=options, idempotency_key=idempotency_key)
+        job = await self.submit(
+            spec,
+            provider=provider,
+            options=options,
+            idempotency_key=idempotency_key,
+            deadline=deadline,
+            queue_timeout=queue_timeout,
+        )
         return await job.result(timeout)
 
     async def plan(
@@ -168,8 +185,17 @@ class AsyncBroker:
         *,
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> Plan:
-        return await self.in_thread(self._broker.plan, spec, provider=provider, options=options)
+        return await self.in_thread(
+            self._broker.plan,
+            spec,
+            provider=provider,
+            options=options,
+            deadline=deadline,
+            queue_timeout=queue_timeout,
+        )
 
     async def get(self, ref: JobRef | str) -> AsyncJob[Any]:
         return AsyncJob(self, await self.in_thread(self._broker.get, ref))

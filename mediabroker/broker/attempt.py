@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mediabroker.broker.core import Core
+from mediabroker.broker.limits import deadline_passed, stop_reason
 from mediabroker.broker.placement import place
 from mediabroker.broker.tell import end, tell
 from mediabroker.errors import ErrorCode, JobError, MediaBrokerError
@@ -25,7 +26,7 @@ from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
 from mediabroker.store.records import AttemptRecord, JobRecord
 
-__all__ = ["begin", "fail", "follow"]
+__all__ = ["begin", "fail", "follow", "stopped"]
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,24 @@ def fail(
     return False
 
 
+def stopped(
+    tx: Connection,
+    core: Core,
+    job: JobRecord,
+    attempt: AttemptRecord,
+    *,
+    error: JobError | None = None,
+    result: JobResult | None = None,
+) -> bool:
+    """The attempt was stopped: a job past one of its limits has failed, any other is cancelled; as `fail` otherwise."""
+    current = jobs.by_id(tx, job.id) or job  # a cancel may have come since it was read
+    reason = stop_reason(current, attempt, core.clock.now())
+    if reason is not None:
+        return fail(tx, core, job, attempt, error=reason, result=result)
+    end(tx, core, job, attempt, JobState.CANCELLED, error=error, result=result)
+    return False
+
+
 def follow(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> bool:
     """End an attempt and begin the next one of the job's route; False, and nothing done, if none may follow."""
     follower = _follower(tx, core, job, attempt, error)
@@ -87,8 +106,8 @@ def follow(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, e
 def _follower(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> Provider | None:
     """The provider of the next attempt; None when none may follow, or none is left."""
     current = jobs.by_id(tx, job.id)
-    cancelled = current is None or current.cancel_requested_at is not None
-    if cancelled or job.inferred or job.spec is None or not _may_differ_elsewhere(error):
+    over = current is None or current.cancel_requested_at is not None or deadline_passed(current, core.clock.now())
+    if over or job.inferred or job.spec is None or not _may_differ_elsewhere(error):
         return None
     made = attempts.all_of(tx, job.id)
     if len(made) >= job.route.max_attempts:

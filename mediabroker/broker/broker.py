@@ -18,6 +18,7 @@ from mediabroker.broker.cancel import cancel
 from mediabroker.broker.consuming import Consuming
 from mediabroker.broker.core import Core, Fleet
 from mediabroker.broker.job import Job
+from mediabroker.broker.limits import Limits
 from mediabroker.broker.plan import Plan, plan
 from mediabroker.broker.poll import poll
 from mediabroker.broker.route import choose
@@ -116,11 +117,16 @@ class Broker(Consuming):
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> Job[R]:
         """Start a job, exactly once in effect, also when this process dies at any moment.
 
         The same key with the same request gives the same job, from any process. A refusal by the provider is a job that
         has FAILED; an outcome that nobody knows yet is a job in SUBMITTING with a `hold_reason`.
+
+        `deadline` and `queue_timeout` are kept by whoever follows the job, at its next look: the provider is asked to
+        stop it, and what it has finished by then stands.
 
         Args:
             provider: an instance's name, or several in order: the next one follows when an attempt on the one before
@@ -128,13 +134,20 @@ class Broker(Consuming):
                 order, of which the first that can run the job does.
             options: typed options of providers in play.
             idempotency_key: 1 to 256 printable characters; kept for 30 days after the job has ended.
+            deadline: from now to the job's end, all attempts together; past it the job fails with `DEADLINE`. A job
+                that the key finds keeps its own.
+            queue_timeout: from a provider's acceptance to the start of the work; past it the attempt fails with
+                `CAPACITY`, and the route's next provider follows.
 
         Raises:
-            UnsupportedError: nobody can express the request. Nothing was stored or sent.
+            UnsupportedError: nobody can express the request, or stop a job that has a limit. Nothing was stored or
+                sent.
+            InvalidJobError: a limit is not longer than zero, or the key is empty or too long.
             IdempotencyConflictError: the key belongs to another request. Nothing was sent.
         """
-        choice = choose(self.core, spec, among=provider, options=options)
-        job_id = submission.commit_intent(self.core, spec, choice, options, idempotency_key)
+        limits = Limits(deadline, queue_timeout)
+        choice = choose(self.core, spec, among=provider, options=options, limits=limits)
+        job_id = submission.commit_intent(self.core, spec, choice, options=options, key=idempotency_key, limits=limits)
         submission.go_on(self.core, job_id)
         return Job(self, self._record(job_id))
 
@@ -146,9 +159,18 @@ class Broker(Consuming):
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> R:
         """Submit and wait: `submit(...).result(timeout)`."""
-        job = self.submit(spec, provider=provider, options=options, idempotency_key=idempotency_key)
+        job = self.submit(
+            spec,
+            provider=provider,
+            options=options,
+            idempotency_key=idempotency_key,
+            deadline=deadline,
+            queue_timeout=queue_timeout,
+        )
         return job.result(timeout)
 
     def plan(
@@ -157,9 +179,12 @@ class Broker(Consuming):
         *,
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
+        deadline: timedelta | None = None,
+        queue_timeout: timedelta | None = None,
     ) -> Plan:
         """What `submit` would do: the choice, the rejections, and the literal calls. Nothing is stored or started."""
-        return plan(self.core, spec, among=provider, options=options)
+        limits = Limits(deadline, queue_timeout)
+        return plan(self.core, spec, among=provider, options=options, limits=limits)
 
     def get(self, ref: JobRef | str) -> Job[Any]:
         """The job with that id or reference, as the store knows it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mediabroker.broker.core import Core
 from mediabroker.broker.poll import poll
+from mediabroker.broker.stop import ask_to_stop
 from mediabroker.errors import JobNotFoundError
 from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
@@ -25,23 +26,16 @@ def cancel(core: Core, job_id: str) -> CancelOutcome:
         return CancelOutcome.CANCELLED if job.state is JobState.CANCELLED else CancelOutcome.TOO_LATE
     with core.store.read() as tx:
         attempt = attempts.latest(tx, job_id)
-        provider = core.fleet.named(attempt.provider)
         members = [each.status.member for each in attempts.members_of(tx, attempt, job.kind)]
     # When the vendor is through, what can be stopped is our own copying, if there is any.
     copying = attempt.state is JobState.SUCCEEDED and attempt.placement.output is not None
     at_vendor = job.state is not JobState.SUBMITTING and not copying
-    if at_vendor and not provider.capabilities().cancel:
+    if at_vendor and not core.fleet.named(attempt.provider).capabilities().cancel:
         return CancelOutcome.UNSUPPORTED
     if job.cancel_requested_at is None:
         with core.store.write() as tx:
             jobs.update_job(tx, job_id, cancel_requested_at=core.clock.now())
-    outcome = CancelOutcome.REQUESTED
-    if at_vendor:
-        outcome = core.converse(provider.name, provider.cancel(members))
-    if outcome is CancelOutcome.UNSUPPORTED:
-        # It can stop other jobs, or could have stopped this one earlier; what cannot come about is not waited for.
-        with core.store.write() as tx:
-            jobs.update_job(tx, job_id, cancel_requested_at=None)
+    outcome = ask_to_stop(core, attempt, members) if at_vendor else CancelOutcome.REQUESTED
     poll(core, [job_id])
     return _seen(_read(core, job_id), outcome)
 

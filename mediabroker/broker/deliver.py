@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mediabroker.broker import lease
-from mediabroker.broker.attempt import fail
+from mediabroker.broker.attempt import fail, stopped
 from mediabroker.broker.core import Core
 from mediabroker.broker.placement import folder_of, home_of
 from mediabroker.broker.tell import end
-from mediabroker.broker.transfer import Carrier, CopyCancelledError, size_of
+from mediabroker.broker.transfer import Carrier, CopyStoppedError, size_of
 from mediabroker.errors import ConfigurationError, ErrorCode, JobError, MediaError, UnsupportedError
 from mediabroker.jobs import result_type_of
 from mediabroker.refs import MediaURI
@@ -43,8 +43,8 @@ def _finish(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
             result = _bring_home(core, attempt, result)
     except LeaseLostError:
         return
-    except CopyCancelledError:
-        _end(core, job, attempt, JobState.CANCELLED)
+    except CopyStoppedError:
+        _stopped(core, job, attempt)
     except MediaError as error:
         if error.error.code in _FINAL:
             _end(core, job, attempt, JobState.FAILED, error=error.error)
@@ -146,6 +146,12 @@ def _end(
             fail(tx, core, job, attempt, error=error, result=kept)
         else:
             end(tx, core, job, attempt, state, error=error, result=result)
+
+
+def _stopped(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+    with core.store.write() as tx:
+        if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            stopped(tx, core, job, attempt)
 
 
 def _release(core: Core, attempt: AttemptRecord, *, hold_reason: str | None = None) -> None:

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from mediabroker.broker.circuit import CircuitOpenError
 from mediabroker.broker.core import Core
+from mediabroker.broker.limits import stop_wanted
 from mediabroker.broker.placement import placed
 from mediabroker.broker.route import options_for
 from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
@@ -35,7 +36,7 @@ from mediabroker.store import events, journal
 from mediabroker.store import jobs as job_rows
 from mediabroker.store.records import AttemptRecord, CallRecord, JobRecord
 
-__all__ = ["CancelRequestedError", "HoldError", "NotBegunError", "drive", "stored_options"]
+__all__ = ["HoldError", "NotBegunError", "StopRequestedError", "drive", "may_have_begun", "stored_options"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ class NotBegunError(HoldError):
     phase = None
 
 
-class CancelRequestedError(ProviderError):
-    """Thrown into a flow in the place of a `create` that a cancel has made pointless: nothing was sent."""
+class StopRequestedError(ProviderError):
+    """Thrown into a flow in the place of a `create` that a cancel, or a limit, has made pointless: nothing was sent."""
 
 
 def drive(core: Core, job: JobRecord, attempt: AttemptRecord) -> Submitted:
@@ -77,6 +78,13 @@ def stored_options(provider: Provider, job: JobRecord) -> ProviderOptions | None
         return None
     given = [cls.model_validate(each["values"]) for each in job.options if each["provider"] == provider.type]
     return options_for(provider, given)
+
+
+def may_have_begun(core: Core, attempt: AttemptRecord) -> bool:
+    """Whether anything of the attempt can be at the vendor."""
+    with core.store.read() as tx:
+        known = journal.entries(tx, attempt).values()
+    return any(each.effect == "create" and each.status not in ("unsent", "refused") for each in known)
 
 
 class _Conversation:
@@ -127,7 +135,7 @@ class _Conversation:
         if entry.status == "unsent":
             if call.effect == "create":
                 with self._core.store.write() as tx:
-                    self._refuse_when_cancelled(tx)
+                    self._refuse_when_stopped(tx)
             self._note(ordinal, status="sent", sent_at=self._core.clock.now())
             return self._send(ordinal, call)
         return self._settle(ordinal, call, entry) if call.effect == "create" else self._send(ordinal, call)
@@ -135,15 +143,15 @@ class _Conversation:
     def _intend(self, ordinal: int, call: Call[Any]) -> None:
         with self._core.store.write() as tx:
             if call.effect == "create":
-                self._refuse_when_cancelled(tx)
+                self._refuse_when_stopped(tx)
             journal.record_intent(
                 tx, self._attempt, ordinal, call, now=self._core.clock.now(), lease_until=self._lease_until()
             )
 
-    def _refuse_when_cancelled(self, tx: Any) -> None:
+    def _refuse_when_stopped(self, tx: Any) -> None:
         job = job_rows.by_id(tx, self._job.id)
-        if job is not None and job.cancel_requested_at is not None:
-            raise CancelRequestedError("the job was cancelled before this call was sent", provider=self._provider.name)
+        if job is not None and stop_wanted(job, self._attempt, self._core.clock.now()):
+            raise StopRequestedError("the job was stopped before this call was sent", provider=self._provider.name)
 
     def _send(self, ordinal: int, call: Call[Any]) -> Reply:
         try:
@@ -152,7 +160,7 @@ class _Conversation:
                 call.read(reply)  # raises where no well-formed id is in it
         except CircuitOpenError as error:
             self._note(ordinal, status="unsent")
-            cls = HoldError if self._may_have_begun() else NotBegunError
+            cls = HoldError if may_have_begun(self._core, self._attempt) else NotBegunError
             raise cls(f"{self._provider.name} does not answer: {error}") from error
         except SubmissionUnknownError as error:
             return self._unknown(ordinal, call, error)
@@ -165,11 +173,6 @@ class _Conversation:
             return self._unknown(ordinal, call, error)
         self._note(ordinal, status="accepted", reply=dict(reply))
         return reply
-
-    def _may_have_begun(self) -> bool:
-        with self._core.store.read() as tx:
-            known = journal.entries(tx, self._attempt).values()
-        return any(each.effect == "create" and each.status not in ("unsent", "refused") for each in known)
 
     def _unknown(self, ordinal: int, call: Call[Any], error: Exception) -> Reply:
         _log.warning("the outcome of a create is unknown", extra={"job": self._job.id, "error": str(error)})
@@ -197,7 +200,7 @@ class _Conversation:
                     f"in {settle_time_s:g} s"
                 )
         with self._core.store.write() as tx:
-            self._refuse_when_cancelled(tx)
+            self._refuse_when_stopped(tx)
         self._note(ordinal, status="sent", sends=entry.sends + 1, sent_at=now, searched_at=None)
         return self._send(ordinal, call)
 

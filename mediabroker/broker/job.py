@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from typing_extensions import Self, TypeVar
@@ -108,6 +108,16 @@ class JobView(Generic[R_co]):
     @property
     def cancel_requested(self) -> bool:
         return self.record.cancel_requested_at is not None
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        """When it is to have ended; None without a deadline."""
+        return self.record.deadline_at
+
+    @property
+    def queue_timeout(self) -> timedelta | None:
+        """How long a provider may take to begin it; None for as long as it likes."""
+        return None if self.record.queue_timeout_s is None else timedelta(seconds=self.record.queue_timeout_s)
 
     @property
     def created_at(self) -> datetime:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from mediabroker.broker.attempt import fail
+from mediabroker.broker.attempt import fail, stopped
 from mediabroker.broker.core import Core
 from mediabroker.broker.tell import end, move, tell
 from mediabroker.errors import ErrorCode, JobError
@@ -103,7 +103,7 @@ def _conclude(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord
     if folded.state is JobState.FAILED:
         fail(tx, core, job, attempt, error=folded.error, result=folded.result)
     elif folded.state is JobState.CANCELLED:
-        end(tx, core, job, attempt, folded.state, error=folded.error, result=folded.result)
+        stopped(tx, core, job, attempt, error=folded.error, result=folded.result)
     elif _lost(core, members, provider.capabilities().lost_after_s):
         error = JobError.of(ErrorCode.LOST, f"{attempt.provider} no longer knows the job")
         if not job.inferred:

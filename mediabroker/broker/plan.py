@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from mediabroker.broker.core import Core
+from mediabroker.broker.limits import Limits
 from mediabroker.broker.placement import placed
 from mediabroker.broker.route import Rejection, choose, options_for
 from mediabroker.broker.transfer import size_of
@@ -57,10 +58,15 @@ class Plan(Value, frozen=True):
 
 
 def plan(
-    core: Core, spec: JobSpec[Any], *, among: str | Sequence[str] | None, options: Sequence[ProviderOptions]
+    core: Core,
+    spec: JobSpec[Any],
+    *,
+    among: str | Sequence[str] | None,
+    options: Sequence[ProviderOptions],
+    limits: Limits,
 ) -> Plan:
     """The plan for `spec`; raises what a submit would raise before it stores anything."""
-    choice = choose(core, spec, among=among, options=options)
+    choice = choose(core, spec, among=among, options=options, limits=limits)
     transfers = _transfers(core, spec, choice.placement)
     seen = placed(spec, choice.placement)
     context = SubmitContext(

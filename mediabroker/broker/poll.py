@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -18,11 +19,12 @@ from mediabroker.broker.core import Core
 from mediabroker.broker.deliver import deliver
 from mediabroker.broker.merge import merge
 from mediabroker.broker.stage import clear_ended
+from mediabroker.broker.stop import ask_to_stop, stop_due
 from mediabroker.errors import MediaBrokerError
 from mediabroker.spi import Member, Observation
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
-from mediabroker.store.records import JobRecord
+from mediabroker.store.records import AttemptRecord, JobRecord
 
 __all__ = ["poll"]
 
@@ -36,10 +38,11 @@ class _Live:
     """A live job, as far as a pass needs to know it."""
 
     job_id: str
-    provider: str
+    attempt: AttemptRecord
     state: JobState
     members: tuple[Member, ...]
     vendor_done: bool
+    stop_due: bool
     moves_bytes: bool
     """Whether its next step copies an input or an output."""
 
@@ -54,8 +57,9 @@ class _Pass:
         self.errors: list[MediaBrokerError] = []
 
     def live(self) -> list[_Live]:
+        now = self._core.clock.now()
         with self._core.store.read() as tx:
-            return [_described(tx, job) for job in jobs.live(tx, self._ids)]
+            return [_described(tx, job, now) for job in jobs.live(tx, self._ids)]
 
     def submit(self, listed: Iterable[_Live]) -> None:
         """Go on with what is still to be submitted."""
@@ -68,10 +72,17 @@ class _Pass:
         by_provider: dict[str, list[_Live]] = defaultdict(list)
         for each in listed:
             if each.state is not JobState.SUBMITTING and not each.vendor_done:
-                by_provider[each.provider].append(each)
+                by_provider[each.attempt.provider].append(each)
         for provider, asked in by_provider.items():
             with _collected(self.errors):
                 _query(self._core, provider, asked)
+
+    def stop(self, listed: Iterable[_Live]) -> None:
+        """Ask the vendors to stop what is to end: the caller has said so while it was submitted, or a limit passed."""
+        for each in listed:
+            if each.stop_due:
+                with _collected(self.errors):
+                    ask_to_stop(self._core, each.attempt, each.members)
 
     def deliver(self, listed: Iterable[_Live]) -> None:
         for each in listed:
@@ -105,7 +116,9 @@ def poll(core: Core, ids: Sequence[str] | None = None, *, patient: bool = True) 
     begun = run.live()
     run.submit(begun)
     run.query(run.live())
-    run.deliver(run.live())
+    seen = run.live()
+    run.stop(seen)
+    run.deliver(seen)
     if patient:
         run.wait()
     held = {each.job_id for each in begun if each.state is JobState.SUBMITTING}
@@ -133,17 +146,18 @@ class _collected:  # noqa: N801  reads as a verb in `with`
         return False
 
 
-def _described(tx: Connection, job: JobRecord) -> _Live:
+def _described(tx: Connection, job: JobRecord, now: datetime) -> _Live:
     attempt = attempts.latest(tx, job.id)
     submitting, vendor_done = job.state is JobState.SUBMITTING, attempt.state is JobState.SUCCEEDED
     members = () if submitting else attempts.members_of(tx, attempt, job.kind)
     staging = submitting and attempt.placement.input is not None and attempt.staged_at is None
     return _Live(
         job_id=job.id,
-        provider=attempt.provider,
+        attempt=attempt,
         state=job.state,
         members=tuple(each.status.member for each in members),
         vendor_done=vendor_done,
+        stop_due=stop_due(job, attempt, now),
         moves_bytes=staging or (vendor_done and attempt.placement.output is not None),
     )
 

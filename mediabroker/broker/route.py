@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mediabroker.broker.core import Core, Fleet
+from mediabroker.broker.limits import Limits
 from mediabroker.broker.placement import place, placed
 from mediabroker.config import RouteSettings
 from mediabroker.errors import ConfigurationError, UnsupportedError
@@ -50,7 +51,12 @@ class _Order:
 
 
 def choose(
-    core: Core, spec: JobSpec[Any], *, among: str | Sequence[str] | None, options: Sequence[ProviderOptions]
+    core: Core,
+    spec: JobSpec[Any],
+    *,
+    among: str | Sequence[str] | None,
+    options: Sequence[ProviderOptions],
+    limits: Limits,
 ) -> Choice:
     """The providers for `spec`, of `among` in that order, of the route that fits it, or of all in configured order.
 
@@ -68,6 +74,7 @@ def choose(
     fits: list[tuple[Provider, Placement]] = []
     for provider in candidates:
         try:
+            _refuse_limits(provider, limits)
             placement = place(core, provider, spec, "<token>")
             provider.check(placed(spec, placement), options_for(provider, options))
         except (UnsupportedError, ConfigurationError) as error:
@@ -85,6 +92,11 @@ def choose(
     names = tuple(each.name for each, _ in fits) if order.asked else (provider.name,)
     route = Route(providers=names, max_attempts=order.max_attempts)
     return Choice(provider, route, placement, tuple(rejected))
+
+
+def _refuse_limits(provider: Provider, limits: Limits) -> None:
+    if limits and not provider.capabilities().cancel:
+        raise UnsupportedError(f"{provider.name} cannot stop a job, so it can keep neither deadline nor queue_timeout")
 
 
 def options_for(provider: Provider, options: Sequence[ProviderOptions]) -> ProviderOptions | None:

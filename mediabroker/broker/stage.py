@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 
 from mediabroker.broker.core import Core
-from mediabroker.broker.drive import CancelRequestedError, HoldError
-from mediabroker.broker.transfer import Carrier, CopyCancelledError, size_of
+from mediabroker.broker.drive import HoldError, StopRequestedError
+from mediabroker.broker.transfer import Carrier, CopyStoppedError, size_of
 from mediabroker.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -42,7 +42,7 @@ def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
     Raises:
         HoldError: a store cannot be asked now.
         MediaError: it never will be: what the job fails with.
-        CancelRequestedError: a cancel came meanwhile.
+        StopRequestedError: a cancel came meanwhile.
         LeaseLostError: another process drives the attempt now.
     """
     if not attempt.placement.folders or attempt.staged_at is not None:
@@ -53,8 +53,8 @@ def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
         _make_folders(attempt.placement)
         if attempt.placement.input is not None:
             _copy(core, job.spec.input, attempt, attempt.placement.input)
-    except CopyCancelledError as error:
-        raise CancelRequestedError(str(error), provider=attempt.provider) from error
+    except CopyStoppedError as error:
+        raise StopRequestedError(str(error), provider=attempt.provider) from error
     except ProviderError as error:
         if error.retryable:
             raise _StagingHeldError(f"{job.spec.input} cannot be staged now: {error}") from error

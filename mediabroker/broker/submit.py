@@ -12,13 +12,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mediabroker.broker import lease
-from mediabroker.broker.attempt import begin, fail, follow
+from mediabroker.broker.attempt import begin, fail, follow, stopped
 from mediabroker.broker.core import Core, new_job_id
-from mediabroker.broker.drive import CancelRequestedError, HoldError, NotBegunError, drive
+from mediabroker.broker.drive import HoldError, NotBegunError, StopRequestedError, drive, may_have_begun
+from mediabroker.broker.limits import Limits, stop_wanted
 from mediabroker.broker.route import Choice
 from mediabroker.broker.stage import clear_ended, stage
-from mediabroker.broker.tell import end, move
-from mediabroker.broker.transfer import StoppedError
+from mediabroker.broker.tell import move
+from mediabroker.broker.transfer import ClosingError
 from mediabroker.errors import (
     ErrorCode,
     IdempotencyConflictError,
@@ -42,7 +43,13 @@ _KEY_LIMIT = 256
 
 
 def commit_intent(
-    core: Core, spec: JobSpec[Any], choice: Choice, options: Sequence[ProviderOptions], key: str | None
+    core: Core,
+    spec: JobSpec[Any],
+    choice: Choice,
+    *,
+    options: Sequence[ProviderOptions],
+    key: str | None,
+    limits: Limits,
 ) -> str:
     """Store the job and its first attempt, or find the job that the key already names; the job's id.
 
@@ -69,6 +76,8 @@ def commit_intent(
             key=key,
             fingerprint=digest,
             route=choice.route,
+            deadline_at=now + limits.deadline if limits.deadline else None,
+            queue_timeout_s=limits.queue_timeout.total_seconds() if limits.queue_timeout else None,
             now=now,
         )
         begin(tx, core, choice.provider, (job_id, spec), number=1)
@@ -92,21 +101,20 @@ def go_on(core: Core, job_id: str) -> None:
 def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> bool:
     """One run of an attempt's submission; whether another attempt follows it."""
     try:
-        stage(core, job, attempt)
-        submitted = drive(core, job, attempt)
+        submitted = _submitted(core, job, attempt)
     except LeaseLostError:
         _log.info("another process drives the attempt", extra={"job": job.id})
     except NotBegunError as trouble:
         return _not_begun(core, job, attempt, trouble)
     except HoldError as hold:
         _hold(core, job, attempt, hold.phase, str(hold))
-    except CancelRequestedError:
-        _cancelled(core, job, attempt)
+    except StopRequestedError:
+        return _stopped(core, job, attempt)
     except ProviderError as refusal:
         return _failed(core, job, attempt, core.fleet.named(attempt.provider).classify(refusal))
     except MediaError as error:
         return _failed(core, job, attempt, error.error)
-    except StoppedError:
+    except ClosingError:
         with core.store.write() as tx:
             attempts.release(tx, attempt)
     except Exception as error:
@@ -115,6 +123,13 @@ def _advance(core: Core, job: JobRecord, attempt: AttemptRecord) -> bool:
     else:
         _accepted(core, job, attempt, submitted)
     return False
+
+
+def _submitted(core: Core, job: JobRecord, attempt: AttemptRecord) -> Submitted:
+    if stop_wanted(job, attempt, core.clock.now()) and not may_have_begun(core, attempt):
+        raise StopRequestedError("the job was stopped before it was submitted", provider=attempt.provider)
+    stage(core, job, attempt)
+    return drive(core, job, attempt)
 
 
 def fingerprint(spec: JobSpec[Any], options: Sequence[ProviderOptions]) -> str:
@@ -179,11 +194,12 @@ def _not_begun(core: Core, job: JobRecord, attempt: AttemptRecord, trouble: NotB
     return followed
 
 
-def _cancelled(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
+def _stopped(core: Core, job: JobRecord, attempt: AttemptRecord) -> bool:
     error = JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted")
     with core.store.write() as tx:
-        if attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
-            end(tx, core, job, attempt, JobState.CANCELLED, error=error)
+        if not attempts.update_attempt(tx, attempt, fenced=True, lease_until=None):
+            return False
+        return stopped(tx, core, job, attempt, error=error)
 
 
 def _failed(core: Core, job: JobRecord, attempt: AttemptRecord, error: JobError) -> bool:

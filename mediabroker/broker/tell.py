@@ -69,7 +69,8 @@ def tell(
 def move(tx: Connection, core: Core, job: JobRecord, attempt: AttemptRecord, state: JobState) -> None:
     """To QUEUED or RUNNING; told only when it is news."""
     if state is not attempt.state:
-        attempts.update_attempt(tx, attempt, state=state)
+        queued_at = core.clock.now() if state is JobState.QUEUED else attempt.queued_at
+        attempts.update_attempt(tx, attempt, state=state, queued_at=queued_at)
     if state is not job.state:
         jobs.update_job(tx, job.id, state=state, hold_reason=None)
         tell(tx, core, job, attempt, JobQueued if state is JobState.QUEUED else JobStarted)

@@ -1,4 +1,4 @@
-"""Copies an object from one place to another for a job: under the attempt's lease, measured, and ended by a cancel."""
+"""Copies an object from one place to another for a job: under the attempt's lease, measured, and ended by a stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mediabroker.broker.core import Core
+from mediabroker.broker.limits import stop_wanted
 from mediabroker.errors import ErrorCode, MediaBrokerError, MediaError
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, Transfer
@@ -15,19 +16,19 @@ from mediabroker.store import attempts, jobs
 from mediabroker.store.journal import LeaseLostError
 from mediabroker.store.records import AttemptRecord
 
-__all__ = ["Carrier", "CopyCancelledError", "StoppedError", "size_of"]
+__all__ = ["Carrier", "ClosingError", "CopyStoppedError", "size_of"]
 
 _log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 1.0
 
 
-class StoppedError(MediaBrokerError):
+class ClosingError(MediaBrokerError):
     """The broker is being closed in the middle of a copy; another process, or the next, begins it again."""
 
 
-class CopyCancelledError(MediaBrokerError):
-    """A cancel came in the middle of a copy."""
+class CopyStoppedError(MediaBrokerError):
+    """A cancel, or a limit, came in the middle of a copy."""
 
 
 class Copied(NamedTuple):
@@ -40,8 +41,8 @@ class Copied(NamedTuple):
 class Carrier:
     """Copies for one attempt, whose lease the caller holds.
 
-    Between two chunks, once a second at most, it renews the lease, stores how far it is, and looks for a cancel.
-    `total_bytes` is what will be copied in all.
+    Between two chunks, once a second at most, it renews the lease, stores how far it is, and looks whether the job is
+    to end. `total_bytes` is what will be copied in all.
     """
 
     def __init__(self, core: Core, attempt: AttemptRecord, total_bytes: int) -> None:
@@ -60,7 +61,7 @@ class Carrier:
             MediaError: `OUTPUT_EXISTS`, or what `Stores.copy` says; `OUTPUT_MISSING` when the source is not what
                 `expected` announced.
             ProviderError: a store cannot be asked now.
-            CopyCancelledError: a cancel came meanwhile.
+            CopyStoppedError: a cancel came meanwhile.
             LeaseLostError: another process drives the attempt now.
         """
         stores, passed = self._core.stores, hashlib.sha256()
@@ -111,7 +112,7 @@ class Carrier:
 
     def _step(self, more_bytes: int) -> None:
         if self._core.mover.closing.is_set():
-            raise StoppedError("the broker is being closed; the copy begins again with the next look at the job")
+            raise ClosingError("the broker is being closed; the copy begins again with the next look at the job")
         self._done_bytes += more_bytes
         now_s = self._core.clock.monotonic_s()
         every_s = min(_TELL_EVERY_S, self._core.settings.lease_s / 3)
@@ -124,8 +125,8 @@ class Carrier:
             if not attempts.update_attempt(tx, self._attempt, fenced=True, lease_until=until):
                 raise LeaseLostError(f"job {self._attempt.job_id} is driven by another process")
             job = jobs.by_id(tx, self._attempt.job_id)
-            if job is not None and job.cancel_requested_at is not None:
-                raise CopyCancelledError("the job was cancelled while its bytes were copied")
+            if job is not None and stop_wanted(job, self._attempt, self._core.clock.now()):
+                raise CopyStoppedError("the job was stopped while its bytes were copied")
             told = Transfer(done_bytes=self._done_bytes, total_bytes=total_bytes)
             jobs.update_job(tx, self._attempt.job_id, transfer=told.model_dump(mode="json"))
 

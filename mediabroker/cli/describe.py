@@ -48,6 +48,8 @@ def job_data(job: Job[Any], result: JobResult | None = None) -> dict[str, Any]:
         "frames": job.frames.model_dump(mode="json") if job.frames else None,
         "hold_reason": job.hold_reason,
         "cancel_requested": job.cancel_requested,
+        "deadline_at": job.deadline_at.isoformat() if job.deadline_at else None,
+        "queue_timeout_s": job.queue_timeout.total_seconds() if job.queue_timeout else None,
         "created_at": job.created_at.isoformat(),
         "finished_at": job.finished_at.isoformat() if job.finished_at else None,
         "spec": job.spec.model_dump(mode="json") if job.spec else None,

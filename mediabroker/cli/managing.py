@@ -19,7 +19,7 @@ from mediabroker.cli.describe import (
 )
 from mediabroker.cli.follow import follow
 from mediabroker.cli.options import command
-from mediabroker.cli.specs import STATES, labels_of, older_than, state_of
+from mediabroker.cli.specs import STATES, duration_of, labels_of, state_of
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError, ProviderError
 from mediabroker.results import JobResult
@@ -109,7 +109,7 @@ def _prune(
 ) -> None:
     """Forget jobs that ended long ago, what their providers keep of them, and messages quarantined long ago."""
     with terminal.broker() as broker:
-        report = broker.prune(older_than(age))
+        report = broker.prune(duration_of(age))
         messages = f", and {report.messages} quarantined messages" if report.messages else ""
         terminal.show(report.model_dump(mode="json"), f"{report.jobs} jobs forgotten{messages}")
 

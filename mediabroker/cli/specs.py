@@ -19,7 +19,7 @@ from mediabroker.models import readable
 from mediabroker.spi import Provider, ProviderOptions
 from mediabroker.states import JobState
 
-__all__ = ["STATES", "labels_of", "older_than", "options_of", "read_spec", "rendition_fields", "state_of"]
+__all__ = ["STATES", "duration_of", "labels_of", "options_of", "read_spec", "rendition_fields", "state_of"]
 
 STATES = ", ".join(state.value.lower() for state in JobState)
 
@@ -127,7 +127,7 @@ def state_of(text: str) -> JobState:
         raise InvalidJobError(f"state {text!r}: one of {STATES}") from None
 
 
-def older_than(text: str) -> timedelta:
+def duration_of(text: str) -> timedelta:
     """`30d`, `12h`, `90m`, `2w` as a span of time."""
     match = _DURATION.fullmatch(text.strip())
     if not match:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from mediabroker.cli.describe import job_card, job_data, plan_card, result_card
 from mediabroker.cli.follow import follow
 from mediabroker.cli.media_card import media_card
 from mediabroker.cli.options import command
-from mediabroker.cli.specs import labels_of, options_of, read_spec, rendition_fields
+from mediabroker.cli.specs import duration_of, labels_of, options_of, read_spec, rendition_fields
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import InvalidJobError
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, SuperResolution, Transcode, build_spec
@@ -55,6 +56,16 @@ class Running:
         float | None,
         typer.Option(help="Seconds to wait at most; the job goes on.", min=0, rich_help_panel=_RUNNING),
     ] = None
+    deadline: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Stop the job after so long: 90m, 6h, 2d.", rich_help_panel=_RUNNING),
+    ] = None
+    queue_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Give up on a provider that has not begun after so long.", rich_help_panel=_RUNNING
+        ),
+    ] = None
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would happen and start nothing.", rich_help_panel=_RUNNING)
     ] = False
@@ -63,6 +74,11 @@ class Running:
         """The spec with this run's labels; options that were not given keep the kind's defaults."""
         given = {name: value for name, value in fields.items() if value is not None}
         return build_spec(cls, {**given, "labels": labels_of(self.label or ())})
+
+    def limits(self) -> dict[str, timedelta | None]:
+        """What `Broker.submit` and `Broker.plan` take as keywords."""
+        given = {"deadline": self.deadline, "queue_timeout": self.queue_timeout}
+        return {name: None if text is None else duration_of(text) for name, text in given.items()}
 
 
 Shown = Callable[[Job[Any], Any], None]
@@ -187,10 +203,12 @@ def _perform(terminal: Terminal, running: Running, spec: JobSpec[Any], *, show: 
     with terminal.broker() as broker:
         options = options_of(running.option or (), broker.providers)
         if running.plan:
-            plan = broker.plan(spec, provider=running.provider, options=options)
+            plan = broker.plan(spec, provider=running.provider, options=options, **running.limits())
             terminal.show(plan.model_dump(mode="json"), plan_card(plan))
             return
-        job = broker.submit(spec, provider=running.provider, options=options, idempotency_key=running.key)
+        job = broker.submit(
+            spec, provider=running.provider, options=options, idempotency_key=running.key, **running.limits()
+        )
         if running.detach:
             terminal.show(job_data(job), job_card(job))
             return

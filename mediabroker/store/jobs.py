@@ -30,6 +30,8 @@ def insert_job(
     fingerprint: str | None = None,
     origin: Origin | None = None,
     route: Route | None = None,
+    deadline_at: datetime | None = None,
+    queue_timeout_s: float | None = None,
     now: datetime,
 ) -> None:
     """Store a job by its spec, or what its `origin` tells of one that another host has submitted."""
@@ -44,6 +46,8 @@ def insert_job(
             idempotency_key=key,
             route=route.model_dump(mode="json") if route else None,
             fingerprint=fingerprint,
+            deadline_at=deadline_at,
+            queue_timeout_s=queue_timeout_s,
             state=JobState.SUBMITTING.value,
             user_data=spec.user_data if spec else origin.user_data if origin else None,
             created_at=now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, inspect, select, update
+from sqlalchemy import Connection, Table, inspect, select, update
 
 from mediabroker.errors import StoreError
 from mediabroker.store.schema import (
@@ -31,14 +31,27 @@ def _add_callbacks(tx: Connection) -> None:
 
 def _add_routes_and_staging(tx: Connection) -> None:
     """2 to 3: several attempts on a route of providers, and what the broker copies for each."""
-    added = {jobs: ("transfer", "route"), attempts: ("placement", "staged_at", "cleared_at")}
-    for table, names in added.items():
-        for name in names:
-            kind = table.c[name].type.compile(tx.dialect)
-            tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+    _add_columns(tx, jobs, "transfer", "route")
+    _add_columns(tx, attempts, "placement", "staged_at", "cleared_at")
 
 
-_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _add_callbacks, 2: _add_routes_and_staging}
+def _add_limits(tx: Connection) -> None:
+    """3 to 4: how long a job may take, and when its provider was asked to stop it."""
+    _add_columns(tx, jobs, "deadline_at", "queue_timeout_s")
+    _add_columns(tx, attempts, "queued_at", "stop_asked_at")
+
+
+def _add_columns(tx: Connection, table: Table, *names: str) -> None:
+    for name in names:
+        kind = table.c[name].type.compile(tx.dialect)
+        tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {
+    1: _add_callbacks,
+    2: _add_routes_and_staging,
+    3: _add_limits,
+}
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 
 

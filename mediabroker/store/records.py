@@ -57,6 +57,8 @@ class JobRecord:
     transfer: Transfer | None
     route: Route
     cancel_requested_at: datetime | None
+    deadline_at: datetime | None
+    queue_timeout_s: float | None
     inferred: bool
     error: JobError | None
     result: JobResult | None
@@ -100,6 +102,9 @@ class AttemptRecord:
     error: JobError | None
     result: JsonValue
     started_at: datetime
+    queued_at: datetime | None
+    """When it last came into the provider's queue."""
+    stop_asked_at: datetime | None
     ended_at: datetime | None
     placement: Placement
     staged_at: datetime | None

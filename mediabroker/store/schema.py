@@ -39,7 +39,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Utc(TypeDecorator[datetime]):
@@ -82,6 +82,8 @@ jobs = Table(
     _json("transfer"),
     _json("route"),  # which providers may be tried, in order; null for a job that was adopted
     Column("cancel_requested_at", Utc),
+    Column("deadline_at", Utc),
+    Column("queue_timeout_s", Float),
     Column("inferred", Boolean, nullable=False, default=False),
     _json("error"),
     _json("result"),
@@ -115,6 +117,8 @@ attempts = Table(
     _json("error"),
     _json("result"),
     Column("started_at", Utc, nullable=False),
+    Column("queued_at", Utc),
+    Column("stop_asked_at", Utc),
     Column("ended_at", Utc),
     _json("placement"),  # what is staged, fixed when the attempt begins: settings may change under a job
     Column("staged_at", Utc),

@@ -6,6 +6,7 @@ The model is the vendor's ledger: whatever happens, one chain per job, ends that
 from __future__ import annotations
 
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from tests.unit.broker.conftest import HandClock
 
 _FAULTS = ("", "array:reset", "merge:reset", "array:no-id", "merge:no-id", "merge:refuse", "array:refuse")
 _WORDS = ("waiting", "working", "done", "broken", "pondering")
+_LIMITS: tuple[dict[str, timedelta], ...] = (
+    {},
+    {"deadline": timedelta(hours=1)},
+    {"queue_timeout": timedelta(seconds=30)},
+)
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -49,11 +55,11 @@ class BrokerMachine(RuleBasedStateMachine):
             self.broker.close()
             self._folder.cleanup()
 
-    @rule(target=keys, key=st.sampled_from("abcd"), overwrite=st.booleans())
-    def submit(self, key: str, overwrite: bool) -> str:
+    @rule(target=keys, key=st.sampled_from("abcd"), overwrite=st.booleans(), limits=st.sampled_from(_LIMITS))
+    def submit(self, key: str, overwrite: bool, limits: dict[str, timedelta]) -> str:
         spec = Transcode(input="/in.mp4", output=str(self.folder / "out.mp4"), overwrite=overwrite)
         try:
-            job = self.broker.submit(spec, idempotency_key=key)
+            job = self.broker.submit(spec, idempotency_key=key, **limits)
         except IdempotencyConflictError:
             assert self.requests[key][1] != overwrite
         else:
