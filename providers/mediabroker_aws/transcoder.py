@@ -40,7 +40,6 @@ __all__ = ["LambdaProvider"]
 _FILE = "file"
 _FILES_LIMIT = 1000
 """Each is asked for by a request of its own."""
-_ID_LIMIT = 512
 _CANCEL_TRIES = 20
 """A status changes every 15 s at most, so a refused condition is rare, and many in a row are out of the question."""
 
@@ -101,8 +100,6 @@ class LambdaProvider(Provider):
             refusal = (ErrorCode.INPUT_NOT_FOUND, f"there is nothing in s3://{request.bucket}/{request.src}")
         elif len(members) > _FILES_LIMIT:
             refusal = (ErrorCode.QUOTA, f"{len(members)} files in one folder; at most {_FILES_LIMIT} are followed")
-        elif longest := next((each for each in members if len(each.native_id) > _ID_LIMIT), None):
-            refusal = (ErrorCode.INVALID_SPEC, f"{longest.native_id:.80}… is too long a name to be followed")
         if refusal:
             code, message = refusal
             raise ProviderError(message, provider=self.name, operation="ListObjects", provider_code=code.value)

@@ -218,6 +218,19 @@ def test_a_folder_is_a_member_for_each_file_and_ends_when_each_has(rig: LambdaRi
     assert outcomes == {"broken.mp4": "failed", "clip.mp4": "ok", "notes.txt": "failed"}
 
 
+def test_a_file_with_a_name_nearly_as_long_as_s3_allows_is_followed_and_one_too_long_is_a_failed_item(
+    rig: LambdaRig, driver: Driver
+) -> None:
+    long, too_long = f"in/{'d' * 800}/é.mp4", f"in/{'e' * 600}.mp4"
+    for key in (long, too_long):
+        rig.s3.copy_object(Bucket=rig.bucket, Key=key, CopySource=f"{rig.bucket}/in/clip.mp4")
+    started = start(driver, Transcode(input=f"s3://{rig.bucket}/in/", output=f"s3://{rig.bucket}/out/long/"))
+    end = watch(rig, driver, started)[-1]
+    assert isinstance(end.result, VideoResult)
+    outcomes = {item.source.key: item.outcome for item in end.result.items}
+    assert outcomes == {long: "ok", too_long: "failed", "in/clip.mp4": "ok"}
+
+
 def test_a_worker_that_fell_silent_long_ago_has_crashed(rig: LambdaRig, driver: Driver) -> None:
     started = rig.arrange(driver, JobState.RUNNING)
     provider = LambdaProvider("patient", {**rig.settings, "silent_after_s": 600})
