@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.postgresql import PostgresqlServer
+
 _LOOPBACK = frozenset({None, "", b"", "localhost", "127.0.0.1", "::1", "0.0.0.0", b"localhost", b"127.0.0.1"})
 _FOREIGN_PREFIXES = ("MEDIABROKER_", "AWS_", "ALIBABA_", "ALIYUN_", "OSS_", "XDG_CONFIG_HOME")
 _SHARED_DATA = "MEDIABROKER_DATA"
@@ -101,3 +103,11 @@ def shared_data() -> Iterator[Path]:
     if not folder.is_dir():
         pytest.skip(f"the reference data is not here; set {_SHARED_DATA}")
     yield folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server of this process's own."""
+    server = PostgresqlServer()
+    yield server
+    server.close()

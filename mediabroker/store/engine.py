@@ -1,37 +1,45 @@
-"""Opens a store. The only place that knows a database dialect.
-
-SQLite runs in WAL mode with `synchronous=FULL`, so that a commit survives the loss of power, and every writer begins
-with `BEGIN IMMEDIATE`, so that no transaction has to upgrade a read lock and fail half-way.
-"""
+"""Opens a store: transactions on one database, whichever it is."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 
 from mediabroker.errors import ConfigurationError, StoreBusyError, StoreError
+from mediabroker.store import postgresql, sqlite
 from mediabroker.store.migrate import is_current, migrate
 from mediabroker.store.turns import Turns
 
 __all__ = ["Store", "open_store"]
 
 
-class Store:
-    """Transactions on one database; safe to share between threads, reopened after a fork."""
+class _Database(Protocol):
+    """What differs from one database to the other: a module each."""
 
-    def __init__(self, engine: Engine, url: str, *, busy_timeout_s: float) -> None:
-        self._engine = engine
+    def open_engine(self, url: URL, *, busy_timeout_s: float) -> Engine: ...
+
+    def is_busy(self, error: DBAPIError) -> bool: ...
+
+
+_DATABASES: Mapping[str, _Database] = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+class Store:
+    """Transactions on one database; safe to share between threads, reopened after a fork. `url` is without password."""
+
+    def __init__(self, database: _Database, url: URL, *, busy_timeout_s: float) -> None:
+        self._database = database
+        self._engine = database.open_engine(url, busy_timeout_s=busy_timeout_s)
         self._pid = os.getpid()
         self._turns = Turns()
         self._busy_timeout_s = busy_timeout_s
-        self.url = url
+        self.url = url.render_as_string(hide_password=True)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -60,7 +68,7 @@ class Store:
     @contextmanager
     def _transaction(self, *, writer: bool) -> Iterator[Connection]:
         self._notice_fork()
-        with _typed_errors(self.url), self._engine.connect() as connection:
+        with self._typed_errors(), self._engine.connect() as connection:
             connection.execution_options(writer=writer)
             with connection.begin():
                 yield connection
@@ -72,6 +80,15 @@ class Store:
             self._turns = Turns()
             self._pid = os.getpid()
 
+    @contextmanager
+    def _typed_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            if self._database.is_busy(error):
+                raise StoreBusyError(f"another process holds the write lock of {self.url}") from error
+            raise StoreError(f"{self.url}: {error.orig}") from error
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -80,62 +97,31 @@ def open_store(url: str, *, busy_timeout_s: float = 10.0) -> Store:
     """The store at `url`, created or migrated where needed.
 
     Raises:
-        ConfigurationError: not a store URL that this release opens.
-        StoreError: the folder or file cannot be used, or was written by a newer release.
+        ConfigurationError: not a store URL that this release opens; `MissingDependencyError` where a driver is missing.
+        StoreError: the database cannot be used, or was written by a newer release.
     """
-    parsed = _parse(url)
-    _make_folder(parsed)
-    engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    store = Store(engine, url, busy_timeout_s=busy_timeout_s)
-    with store.read() as tx:
-        current = is_current(tx)
-    if not current:
-        with store.write() as tx:
-            migrate(tx)
+    parsed, database = _parse(url)
+    store = Store(database, parsed, busy_timeout_s=busy_timeout_s)
+    try:
+        with store.read() as tx:
+            current = is_current(tx)
+        if not current:
+            with store.write() as tx:
+                migrate(tx)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
-def _parse(url: str) -> URL:
+def _parse(url: str) -> tuple[URL, _Database]:
     try:
         parsed = make_url(url)
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigurationError(f"store: {url!r} is not a URL such as sqlite:////path/jobs.db") from error
-    if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    if parsed.drivername not in _DATABASES:
         raise ConfigurationError(
-            f"store: {parsed.render_as_string()!r} cannot be opened; use sqlite:////absolute/path/jobs.db"
+            f"store: {parsed.render_as_string()!r} cannot be opened; use sqlite:////absolute/path/jobs.db or "
+            "postgresql://user@host/database"
         )
-    return parsed
-
-
-def _make_folder(parsed: URL) -> None:
-    path = Path(str(parsed.database))
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the store's folder {path.parent} cannot be made: {error.strerror}") from error
-
-
-def _configure(connection: Any, _record: object) -> None:
-    # The driver must not begin transactions by itself: `_begin` decides which kind.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    writer = connection.get_execution_options().get("writer", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
-
-
-@contextmanager
-def _typed_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if "locked" in str(error.orig) or "busy" in str(error.orig):
-            raise StoreBusyError(f"another process holds the write lock of {url}") from error
-        raise StoreError(f"{url}: {error.orig}") from error
-    except DatabaseError as error:
-        raise StoreError(f"{url}: {error.orig}") from error
+    return parsed, _DATABASES[parsed.drivername]

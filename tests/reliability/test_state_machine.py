@@ -40,15 +40,18 @@ class BrokerMachine(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         (self.folder / "out.mp4").write_bytes(b"video")
+        self.url = self._new_store()
         self.clock = HandClock()
         self.ended: dict[str, JobState] = {}
         self.requests: dict[str, tuple[str, bool]] = {}
         self.broker, self.vendor = self._start("")
 
+    def _new_store(self) -> str:
+        return f"sqlite:///{self.folder / 'jobs.db'}"
+
     def _start(self, fault: str) -> tuple[Broker, LedgerProvider]:
         vendor = LedgerProvider("ledger", {"folder": self.folder / "vendor", "fault": fault})
-        chosen = BrokerSettings(store=f"sqlite:///{self.folder / 'jobs.db'}")
-        return Broker(chosen, providers={"ledger": vendor}, clock=self.clock), vendor
+        return Broker(BrokerSettings(store=self.url), providers={"ledger": vendor}, clock=self.clock), vendor
 
     def teardown(self) -> None:
         if hasattr(self, "broker"):
