@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from mediabroker.spi import Member
 from mediabroker.states import JobState
@@ -28,19 +28,40 @@ __all__ = [
     "update_member",
 ]
 
+# Built once, as in `jobs`.
+_INSERT = insert(attempts)
+_OF_JOB = select(attempts).where(attempts.c.job_id == bindparam("job"))
+_ALL_OF_JOB = _OF_JOB.order_by(attempts.c.number)
+_LATEST = _OF_JOB.order_by(attempts.c.number.desc()).limit(1)
+_UPDATE = update(attempts).where(attempts.c.job_id == bindparam("job"), attempts.c.number == bindparam("nth"))
+_UPDATE_FENCED = _UPDATE.where(attempts.c.lease_epoch == bindparam("epoch"))
+# Not even its own owner may take a lease twice: two threads of one process are two drivers.
+_TAKE_LEASE = _UPDATE.where(or_(attempts.c.lease_until.is_(None), attempts.c.lease_until <= bindparam("now"))).values(
+    lease_epoch=attempts.c.lease_epoch + 1
+)
+_INSERT_MEMBERS = insert(members)
+_MEMBERS = (
+    select(members)
+    .where(members.c.job_id == bindparam("job"), members.c.attempt == bindparam("nth"))
+    .order_by(members.c.position)
+)
+_UPDATE_MEMBER = update(members).where(
+    members.c.job_id == bindparam("job"),
+    members.c.attempt == bindparam("nth"),
+    members.c.position == bindparam("place"),
+)
+
 
 def insert_attempt(tx: Connection, job_id: str, number: int, **values: Any) -> None:
-    tx.execute(insert(attempts).values(job_id=job_id, number=number, state=JobState.SUBMITTING.value, **values))
+    tx.execute(_INSERT, {"job_id": job_id, "number": number, "state": JobState.SUBMITTING.value, **values})
 
 
 def latest(tx: Connection, job_id: str) -> AttemptRecord:
-    query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number.desc()).limit(1)
-    return AttemptRecord.of(tx.execute(query).one())
+    return AttemptRecord.of(tx.execute(_LATEST, {"job": job_id}).one())
 
 
 def all_of(tx: Connection, job_id: str) -> list[AttemptRecord]:
-    query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
-    return [AttemptRecord.of(row) for row in tx.execute(query)]
+    return [AttemptRecord.of(row) for row in tx.execute(_ALL_OF_JOB, {"job": job_id})]
 
 
 def find(tx: Connection, provider: str, *, token: str | None, native_id: str) -> tuple[str, int] | None:
@@ -59,17 +80,8 @@ def take_lease(
     tx: Connection, attempt: AttemptRecord, owner: str, *, now: datetime, lease_s: float
 ) -> AttemptRecord | None:
     """The attempt with a new epoch, ours for `lease_s`; None while somebody else drives it."""
-    # Not even its own owner may take a lease twice: two threads of one process are two drivers.
-    free = or_(attempts.c.lease_until.is_(None), attempts.c.lease_until <= now)
-    taken = tx.execute(
-        update(attempts)
-        .where(attempts.c.job_id == attempt.job_id, attempts.c.number == attempt.number, free)
-        .values(
-            lease_owner=owner,
-            lease_epoch=attempts.c.lease_epoch + 1,
-            lease_until=now + timedelta(seconds=lease_s),
-        )
-    )
+    lease = {"lease_owner": owner, "lease_until": now + timedelta(seconds=lease_s)}
+    taken = tx.execute(_TAKE_LEASE, {"job": attempt.job_id, "nth": attempt.number, "now": now, **lease})
     return latest(tx, attempt.job_id) if taken.rowcount else None
 
 
@@ -77,10 +89,10 @@ def update_attempt(tx: Connection, attempt: AttemptRecord, *, fenced: bool = Fal
     """Change the attempt; with `fenced`, only while its lease epoch is still the one `attempt` was read with."""
     if isinstance(values.get("state"), JobState):
         values["state"] = values["state"].value
-    query = update(attempts).where(attempts.c.job_id == attempt.job_id, attempts.c.number == attempt.number)
+    which = {"job": attempt.job_id, "nth": attempt.number}
     if fenced:
-        query = query.where(attempts.c.lease_epoch == attempt.lease_epoch)
-    return bool(tx.execute(query.values(**values)).rowcount)
+        return bool(tx.execute(_UPDATE_FENCED, {**which, "epoch": attempt.lease_epoch, **values}).rowcount)
+    return bool(tx.execute(_UPDATE, {**which, **values}).rowcount)
 
 
 def release(tx: Connection, attempt: AttemptRecord) -> None:
@@ -126,25 +138,13 @@ def insert_members(tx: Connection, attempt: AttemptRecord, submitted: Sequence[M
         }
         for position, member in enumerate(submitted)
     ]
-    tx.execute(insert(members), rows)
+    tx.execute(_INSERT_MEMBERS, rows)
 
 
 def members_of(tx: Connection, attempt: AttemptRecord, kind: str) -> list[MemberRecord]:
-    query = (
-        select(members)
-        .where(members.c.job_id == attempt.job_id, members.c.attempt == attempt.number)
-        .order_by(members.c.position)
-    )
-    return [MemberRecord.of(row, kind) for row in tx.execute(query)]
+    found = tx.execute(_MEMBERS, {"job": attempt.job_id, "nth": attempt.number})
+    return [MemberRecord.of(row, kind) for row in found]
 
 
 def update_member(tx: Connection, member: MemberRecord, **values: Any) -> None:
-    tx.execute(
-        update(members)
-        .where(
-            members.c.job_id == member.job_id,
-            members.c.attempt == member.attempt,
-            members.c.position == member.position,
-        )
-        .values(**values)
-    )
+    tx.execute(_UPDATE_MEMBER, {"job": member.job_id, "nth": member.attempt, "place": member.position, **values})

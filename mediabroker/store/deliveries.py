@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, literal, or_, select, true, update
 
 from mediabroker.events import JobEvent, event_from_json
 from mediabroker.store.schema import consumers, deliveries, outbox
@@ -41,7 +41,7 @@ def forget(tx: Connection, consumer: str) -> bool:
 
 def address(tx: Connection, event_id: str) -> None:
     """Owe a new event to all consumers."""
-    tx.execute(_owed(outbox.c.id == event_id))
+    tx.execute(_OWED_TO_ALL, {"event": event_id})
 
 
 def _owed(which: ColumnElement[bool]) -> Any:
@@ -52,6 +52,9 @@ def _owed(which: ColumnElement[bool]) -> Any:
     )
     columns = ["consumer", "event_id", "job_id", "sequence", "created_at", "failures"]
     return insert(deliveries).from_select(columns, rows)
+
+
+_OWED_TO_ALL = _owed(outbox.c.id == bindparam("event"))  # built once, as in `jobs`
 
 
 def is_due(tx: Connection, consumer: str, now: datetime) -> bool:

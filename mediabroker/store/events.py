@@ -6,7 +6,7 @@ import hashlib
 import json
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from mediabroker.events import JobEvent, event_from_json
 from mediabroker.spi import Observation
@@ -15,30 +15,34 @@ from mediabroker.store.schema import inbox, outbox
 
 __all__ = ["append_event", "events_after", "hinted_ids", "last_terminal_id", "record_observation"]
 
+# Built once, as in `jobs`.
+_INSERT = insert(outbox)
+_AFTER = (
+    select(outbox.c.payload)
+    .where(outbox.c.job_id == bindparam("job"), outbox.c.sequence > bindparam("last"))
+    .order_by(outbox.c.sequence)
+)
+_IS_KEPT = select(inbox.c.id).where(inbox.c.id == bindparam("digest"))
+_KEEP = insert(inbox)
+
 _TERMINAL = ("job_succeeded", "job_failed", "job_cancelled")
 
 
 def append_event(tx: Connection, event: JobEvent) -> None:
-    payload = event.model_dump(mode="json")
-    tx.execute(
-        insert(outbox).values(
-            id=event.id,
-            job_id=event.ref.job_id,
-            sequence=event.sequence,
-            payload=payload,
-            created_at=event.occurred_at,
-        )
-    )
+    values = {
+        "id": event.id,
+        "job_id": event.ref.job_id,
+        "sequence": event.sequence,
+        "payload": event.model_dump(mode="json"),
+        "created_at": event.occurred_at,
+    }
+    tx.execute(_INSERT, values)
     address(tx, event.id)
 
 
 def events_after(tx: Connection, job_id: str, sequence: int = 0) -> list[JobEvent]:
-    query = (
-        select(outbox.c.payload)
-        .where(outbox.c.job_id == job_id, outbox.c.sequence > sequence)
-        .order_by(outbox.c.sequence)
-    )
-    return [event_from_json(payload) for payload in tx.execute(query).scalars()]
+    found = tx.execute(_AFTER, {"job": job_id, "last": sequence})
+    return [event_from_json(payload) for payload in found.scalars()]
 
 
 def last_terminal_id(tx: Connection, job_id: str) -> str | None:
@@ -55,18 +59,17 @@ def record_observation(
     said = observation.model_dump(mode="json")
     content = json.dumps([job_id, number, said], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
-    if tx.execute(select(inbox.c.id).where(inbox.c.id == digest)).one_or_none() is None:
-        tx.execute(
-            insert(inbox).values(
-                id=digest,
-                job_id=job_id,
-                attempt=number,
-                native_id=observation.native_id,
-                outcome=outcome,
-                observation=said,
-                received_at=now,
-            )
-        )
+    if tx.execute(_IS_KEPT, {"digest": digest}).one_or_none() is None:
+        values = {
+            "id": digest,
+            "job_id": job_id,
+            "attempt": number,
+            "native_id": observation.native_id,
+            "outcome": outcome,
+            "observation": said,
+            "received_at": now,
+        }
+        tx.execute(_KEEP, values)
 
 
 def hinted_ids(tx: Connection, attempt: tuple[str, int]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mediabroker.errors import StoreError
 from mediabroker.spi import Call
@@ -15,14 +15,21 @@ from mediabroker.store.schema import calls
 
 __all__ = ["LeaseLostError", "entries", "record_intent", "update_call"]
 
+# Built once, as in `jobs`.
+_ENTRIES = select(calls).where(calls.c.job_id == bindparam("job"), calls.c.attempt == bindparam("nth"))
+_INSERT = insert(calls)
+_UPDATE = update(calls).where(
+    calls.c.job_id == bindparam("job"), calls.c.attempt == bindparam("nth"), calls.c.ordinal == bindparam("place")
+)
+
 
 class LeaseLostError(StoreError):
     """Another process drives the attempt now; whoever notices stops and changes nothing."""
 
 
 def entries(tx: Connection, attempt: AttemptRecord) -> dict[int, CallRecord]:
-    query = select(calls).where(calls.c.job_id == attempt.job_id, calls.c.attempt == attempt.number)
-    return {row.ordinal: CallRecord.of(row) for row in tx.execute(query)}
+    found = tx.execute(_ENTRIES, {"job": attempt.job_id, "nth": attempt.number})
+    return {row.ordinal: CallRecord.of(row) for row in found}
 
 
 def record_intent(
@@ -34,22 +41,21 @@ def record_intent(
         LeaseLostError: the attempt has another driver.
     """
     _fence(tx, attempt, lease_until)
-    tx.execute(
-        insert(calls).values(
-            job_id=attempt.job_id,
-            attempt=attempt.number,
-            ordinal=ordinal,
-            step=call.step,
-            service=call.service,
-            operation=call.operation,
-            effect=call.effect,
-            digest=call.digest,
-            params=dict(call.params),
-            status="sent",
-            sends=1,
-            sent_at=now,
-        )
-    )
+    values = {
+        "job_id": attempt.job_id,
+        "attempt": attempt.number,
+        "ordinal": ordinal,
+        "step": call.step,
+        "service": call.service,
+        "operation": call.operation,
+        "effect": call.effect,
+        "digest": call.digest,
+        "params": dict(call.params),
+        "status": "sent",
+        "sends": 1,
+        "sent_at": now,
+    }
+    tx.execute(_INSERT, values)
 
 
 def update_call(tx: Connection, attempt: AttemptRecord, ordinal: int, *, lease_until: datetime, **values: Any) -> None:
@@ -59,11 +65,7 @@ def update_call(tx: Connection, attempt: AttemptRecord, ordinal: int, *, lease_u
         LeaseLostError: the attempt has another driver.
     """
     _fence(tx, attempt, lease_until)
-    tx.execute(
-        update(calls)
-        .where(calls.c.job_id == attempt.job_id, calls.c.attempt == attempt.number, calls.c.ordinal == ordinal)
-        .values(**values)
-    )
+    tx.execute(_UPDATE, {"job": attempt.job_id, "nth": attempt.number, "place": ordinal, **values})
 
 
 def _fence(tx: Connection, attempt: AttemptRecord, lease_until: datetime) -> None:

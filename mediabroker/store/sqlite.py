@@ -6,12 +6,13 @@ It runs in WAL mode with `synchronous=FULL`, so that a commit survives the loss 
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from mediabroker.errors import ConfigurationError, StoreError
 
@@ -26,7 +27,7 @@ def open_engine(url: URL, *, busy_timeout_s: float) -> Engine:
         )
     _make_folder(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
-    event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", lambda connection, _: _configure(connection, busy_timeout_s))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -43,11 +44,23 @@ def _make_folder(path: Path) -> None:
         raise StoreError(f"the store's folder {path.parent} cannot be made: {error.strerror}") from error
 
 
-def _configure(connection: Any, _record: object) -> None:
+def _configure(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
     # The driver must not begin transactions by itself: `_begin` decides which kind.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    # Who comes while another one switches a new file to WAL is refused at once, whatever the timeout.
+    switching = retry(
+        retry=retry_if_exception(_is_locked),
+        stop=stop_after_delay(busy_timeout_s),
+        wait=wait_random(0.001, 0.05),
+        reraise=True,
+    )
+    switching(connection.execute)("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def _begin(connection: Connection) -> None:
