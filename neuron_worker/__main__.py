@@ -18,6 +18,7 @@ Each line on stdout is an object with `event`: `plan`, `progress`, `slice`, `pic
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -137,13 +138,25 @@ def _task(options: argparse.Namespace, stop: Event) -> None:
 
 def _upscale(options: argparse.Namespace, stop: Event) -> None:
     output = Path(options.output).absolute()
-    folder = options.work_dir or output.with_name(f".{output.name}.upscaling")
+    folder = options.work_dir or output.with_name(_work_name(output))
     names = ("input", "output", "scale", "model", "runtime", "threads", "overwrite", "deinterlace")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    numbers = {name: int(given[name]) for name in ("scale", "threads") if str(given.get(name, "")).isdigit()}
-    _work(parse_document(json.dumps({**given, **numbers, "work_dir": str(folder)})), stop)
+    numbers = {name: int(given[name]) for name in ("scale", "threads") if str(given.get(name, "")).isdecimal()}
+    document = parse_document(json.dumps({**given, **numbers, "work_dir": str(folder)}))
+    try:
+        _work(document, stop)
+    except BaseException as error:
+        if options.work_dir is None and exit_code_of(error).is_final:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     if options.work_dir is None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _work_name(output: Path) -> str:
+    """The same for the same output, so that the work goes on where it was interrupted; never too long for a name."""
+    digest = hashlib.sha256(os.fsencode(output.name)).hexdigest()
+    return f".{output.stem[:40]}-{digest[:12]}.upscaling"
 
 
 def _tell_plan(plan: Plan) -> None:

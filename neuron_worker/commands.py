@@ -57,15 +57,15 @@ def add_commands(commands: Any, tell: Tell) -> None:
 
 
 def _runtimes(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
-    from neuron_worker.runtimes import describe, survey  # noqa: PLC0415
+    from neuron_worker.runtimes import survey  # noqa: PLC0415
 
     del stop, tell
-    rows = [(name, obstacle is None, obstacle or describe(name)) for name, obstacle in survey().items()]
+    found = survey()
     if options.json:
-        print(json.dumps({name: {"usable": usable, "detail": detail} for name, usable, detail in rows}))  # noqa: T201
+        print(json.dumps({name: finding._asdict() for name, finding in found.items()}))  # noqa: T201
         return
-    for name, usable, detail in rows:
-        print(f"{name:10} {'yes' if usable else 'no':4} {detail}")  # noqa: T201
+    for name, finding in found.items():
+        print(f"{name:10} {'yes' if finding.usable else 'no':4} {finding.detail}")  # noqa: T201
 
 
 def _images(options: argparse.Namespace, stop: Event, tell: Tell) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 from av import Packet
+from av.error import FFmpegError
 from av.video.frame import PictureType
 
 from mediabroker.errors import ErrorCode, MediaError
@@ -17,7 +19,7 @@ from neuron_worker.frames import Canvas
 from neuron_worker.runtimes.protocol import Luma
 from neuron_worker.source import Light, SourceFacts
 
-__all__ = ["SliceWriter", "codec_of"]
+__all__ = ["SliceWriter", "codec_of", "muxer_refusals"]
 
 _DEFAULT_CRF = 18.0
 _LARGEST_SIDE_PX = 16_384
@@ -46,6 +48,23 @@ def codec_of(settings: EncoderSettings, facts: SourceFacts, scale: int) -> str:
     if settings.codec == "auto":
         return "h265" if deep else "h264"
     return settings.codec
+
+
+@contextmanager
+def muxer_refusals(muxer: str) -> Iterator[None]:
+    """What a muxer does not take lies in the source, and is refused again with every try; trouble with the disk is not.
+
+    Raises:
+        MediaError: `MEDIA_UNSUPPORTED`.
+    """
+    try:
+        yield
+    except FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise MediaError(
+            ErrorCode.MEDIA_UNSUPPORTED, f"{muxer} cannot hold what the source has: {error.strerror}"
+        ) from error
 
 
 class SliceWriter:
@@ -107,13 +126,16 @@ class SliceWriter:
             assert packet.pts is not None
             # Muxing changes the packet's unit, so its time is noted before.
             self._written.append(round(packet.pts * packet.time_base / self._unit))
-            self._container.mux(packet)
+            with muxer_refusals("mp4"):
+                self._container.mux(packet)
 
     def _open_stream(self, codec: str, settings: EncoderSettings, scale: int) -> Any:
         facts = self._facts
         height = facts.height_px * scale
         options = _x264_options(height) if codec == "h264" else _x265_options(height, facts.light)
         options["preset"] = settings.preset
+        if facts.siting != "left":  # what every player takes for granted needs no words
+            options["chroma_sample_location"] = facts.siting
         if settings.bitrate_bps is None:
             options["crf"] = str(_DEFAULT_CRF if settings.crf is None else settings.crf)
         stream: Any = self._container.add_stream(_ENCODERS[codec], rate=Fraction(*facts.frame_rate), options=options)

@@ -44,6 +44,11 @@ class Exit(IntEnum):
     DUPLICATE = 76
     """Another process is doing this work right now. Not again; ask how the other one fares."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the same work would end so again: what was begun is of no use."""
+        return self in (Exit.INVALID, Exit.BAD_INPUT, Exit.OUTPUT)
+
 
 class InterruptedWorkError(MediaBrokerError):
     """The work was told to stop before it was done; what is finished is kept."""

@@ -1,7 +1,7 @@
 """From a decoded frame to what the network takes, and from what it gives to a frame for the encoder.
 
-Frames stay YUV all the way: the network sees the luma plane, chroma is scaled by swscale on the whole frame (which
-knows where 4:2:0 chroma sits), and no sample is converted to RGB and back.
+Frames stay YUV all the way: the network sees the luma plane, chroma is scaled by swscale on the whole frame (which is
+told where 4:2:0 chroma sits), and no sample is converted to RGB and back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from neuron_worker.runtimes.protocol import Luma
+from neuron_worker.siting import SitingSetter
 from neuron_worker.source import SourceFacts
 
 __all__ = ["Canvas", "FramePreparer", "even", "luma_plane", "plane_view"]
@@ -49,6 +50,7 @@ class FramePreparer:
     def __init__(self, facts: SourceFacts, scale: int) -> None:
         self._facts, self._scale = facts, scale
         self._scaler = VideoReformatter()
+        self._locate = SitingSetter(facts.siting)
 
     def prepare(self, frame: VideoFrame) -> tuple[Luma, Canvas]:
         """`(1, 1, H, W)` luma with even sides, uint8 or float32 in 0..1, and the canvas `scale` times as large."""
@@ -58,7 +60,11 @@ class FramePreparer:
     def _canvas(self, frame: VideoFrame) -> VideoFrame:
         width, height = frame.width, frame.height
         scaled = _reformat(
-            self._scaler, frame, even(width) * self._scale, even(height) * self._scale, self._facts.sampling
+            self._scaler,
+            self._locate(frame),
+            even(width) * self._scale,
+            even(height) * self._scale,
+            self._facts.sampling,
         )
         if width % 2 == 0 and height % 2 == 0:
             return scaled

@@ -52,13 +52,14 @@ def list_pictures(folder: Path, target: Path) -> list[tuple[Path, Path]]:
         found = [path for path in found if results not in path.resolve().parents]
     if not found:
         raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{folder} holds no picture ({', '.join(sorted(_SUFFIXES))})")
-    stems = Counter(path.with_suffix("") for path in found)
-    pairs = []
-    for path in found:
-        place = target / path.relative_to(folder)
-        alone = stems[path.with_suffix("")] == 1
-        pairs.append((path, place.with_suffix(".png") if alone else place.with_name(f"{place.name}.png")))
-    return pairs
+    places = {path: target / path.relative_to(folder) for path in found}
+    outputs = {path: place.with_suffix(".png") for path, place in places.items()}
+    # Whole names never collide with each other, but one may with another picture's shorter name: hence more than once.
+    while collided := [name for name, count in Counter(outputs.values()).items() if count > 1]:
+        for path, place in places.items():
+            if outputs[path] in collided:
+                outputs[path] = place.with_name(f"{place.name}.png")
+    return list(outputs.items())
 
 
 def upscale_pictures(

@@ -16,6 +16,7 @@ import av
 
 from mediabroker.errors import ErrorCode, MediaError
 from neuron_worker.companions import add_companions, container_of, copy_tags, read_companions
+from neuron_worker.encode import muxer_refusals
 from neuron_worker.failures import heed
 from neuron_worker.plan import Plan
 from neuron_worker.slicework import FinishedSlice, SliceFolder
@@ -75,10 +76,11 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         result.set_chapters(original.chapters())
         stamps = _stamp(plan, folder, filled)
         packets = _video_packets(plan, folder, filled, stamps, video)
-        others = read_companions(original, added, plan.facts.origin_s)
+        others = read_companions(source, original, added, plan.facts.origin_s)
         for packet in heapq.merge(packets, others, key=_decoding_time):
             heed(stop)
-            result.mux(packet)
+            with muxer_refusals(muxer):
+                result.mux(packet)
     return sorted(stamp.pts for stamp in stamps)
 
 

@@ -142,9 +142,10 @@ def _stored_deep(image: ImageFile) -> bool:
 
 def _picture(path: Path, image: Image.Image, profile: bytes | None) -> Picture:
     if image.mode in _DEEP_GRAY:
-        if int(np.asarray(image).max(initial=0)) > _LIMITS[16]:
-            raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has 32 bits a sample")
-        return Picture(np.asarray(image).astype(np.uint16)[np.newaxis, np.newaxis], 16, profile)
+        samples = np.asarray(image)
+        if int(samples.max(initial=0)) > _LIMITS[16] or int(samples.min(initial=0)) < 0:
+            raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has samples that 16 bits from zero on do not hold")
+        return Picture(samples.astype(np.uint16)[np.newaxis, np.newaxis], 16, profile)
     if image.mode == "1":
         image = image.convert("L")
     elif image.mode not in _PLAIN or "transparency" in image.info:

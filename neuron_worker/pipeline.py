@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.publish import check_output, output_errors, publish_file
+from mediabroker.media.publish import check_output, output_errors, publish_file, workplace
 from mediabroker.models import Value
 from mediabroker.results import Output, VideoResult
 from neuron_worker.companions import container_of
@@ -125,9 +125,9 @@ def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
     """
     document, output = job.document, job.document.output.path
     muxer = container_of(output)
-    partial = output.with_name(f".{output.name[:200]}.{job.plan.key[:12]}.partial")
     check_output(output, overwrite=document.overwrite, source=document.input.path)
-    try:
+    with workplace(output) as place:
+        partial = place / f"merged{output.suffix}"
         with output_errors(output):
             times = merge(job.plan, document.input.path, job.folder, partial, like=output, stop=stop)
         verify_merged(job.plan, partial, times, muxer)
@@ -136,8 +136,6 @@ def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
             document.work_dir / _RESULT, _Done(document=document.digest(), source=job.plan.source, result=result)
         )
         publish_file(partial, output, overwrite=document.overwrite)
-    finally:
-        partial.unlink(missing_ok=True)
     if not document.debug:
         shutil.rmtree(job.root, ignore_errors=True)
     return result

@@ -15,6 +15,7 @@ from mediabroker.media.source import media_errors
 from mediabroker.models import Value
 from neuron_worker.failures import heed
 from neuron_worker.source import SourceFacts, open_source, video_of
+from neuron_worker.truncation import refuse_cut_short
 
 __all__ = ["Plan", "PlannedSlice", "Slices", "Source", "make_slices"]
 
@@ -118,6 +119,7 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
                     heed(stop)
                     if packet.size:
                         _note(path, scan, packet, facts)
+                refuse_cut_short(path, facts.demuxer)
         except MediaError as error:
             if error.error.code is ErrorCode.MEDIA_CORRUPT and scan.times:
                 seen_s = float(max(scan.times) * facts.tick_s - Fraction(*facts.start))

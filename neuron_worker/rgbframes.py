@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from mediabroker.errors import ErrorCode, MediaError
 from neuron_worker.frames import Canvas
 from neuron_worker.runtimes import Luma
+from neuron_worker.siting import SitingSetter
 from neuron_worker.source import SourceFacts
 
 __all__ = ["RgbCanvas", "RgbPreparer", "check_rgb"]
@@ -37,6 +38,8 @@ class RgbCanvas(Canvas):
 
     facts: SourceFacts
     scale: int
+    locate: SitingSetter
+    """Says where the chroma that comes of RGB samples is to sit."""
 
     def paint(self, luma: Luma) -> VideoFrame:
         """The finished frame. `luma` is RGB, `(1, 3, H, W)` uint8, at least as large as the frame."""
@@ -44,7 +47,7 @@ class RgbCanvas(Canvas):
         rgb = VideoFrame.from_ndarray(np.ascontiguousarray(luma[0, :, :height, :width].transpose(1, 2, 0)), "rgb24")
         matrix, span = _colours(self.facts)
         return VideoReformatter().reformat(
-            rgb,
+            self.locate(rgb),
             width,
             height,
             self.facts.sampling,
@@ -63,13 +66,14 @@ class RgbPreparer:
     def __init__(self, facts: SourceFacts, scale: int) -> None:
         self._facts, self._scale = facts, scale
         self._scaler = VideoReformatter()
+        self._locate, self._relocate = SitingSetter(facts.siting), SitingSetter(facts.siting)
 
     def prepare(self, frame: VideoFrame) -> tuple[Luma, Canvas]:
         """`(1, 3, H, W)` uint8 RGB with even sides, and the canvas."""
         assert frame.pts is not None
         matrix, span = _colours(self._facts)
         rgb = self._scaler.reformat(
-            frame,
+            self._locate(frame),
             frame.width,
             frame.height,
             "rgb24",
@@ -82,7 +86,9 @@ class RgbPreparer:
         ).to_ndarray()
         height, width = rgb.shape[:2]
         planes = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge").transpose(2, 0, 1)
-        canvas = RgbCanvas(frame, frame.pts, frame.duration or 0, facts=self._facts, scale=self._scale)
+        canvas = RgbCanvas(
+            frame, frame.pts, frame.duration or 0, facts=self._facts, scale=self._scale, locate=self._relocate
+        )
         return np.ascontiguousarray(planes)[np.newaxis], canvas
 
 

@@ -18,6 +18,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors, moving_pictures, open_input
 from mediabroker.models import Value
 from neuron_worker.formats import Sampling, sampling_of
+from neuron_worker.siting import Siting, find_siting
 
 __all__ = ["Colour", "Light", "SourceFacts", "examine", "open_source", "video_of"]
 
@@ -61,7 +62,6 @@ class SourceFacts(Value):
     """The video stream that is upscaled. Times are in ticks of `tick[0] / tick[1]` seconds."""
 
     demuxer: str
-    stream_index: int
     codec: str
     width_px: int
     height_px: int
@@ -74,6 +74,7 @@ class SourceFacts(Value):
     sample_aspect_ratio: tuple[int, int]
     display_matrix: tuple[int, ...] | None
     colour: Colour
+    siting: Siting
     light: Light
     interlaced: bool
 
@@ -105,7 +106,7 @@ class SourceFacts(Value):
     @property
     def sizes_packets(self) -> bool:
         """Whether the container says how long each packet is: then a short one means that the file breaks off."""
-        return self.demuxer in ("mov", "matroska")
+        return self.demuxer == "mov"
 
     @property
     def can_be_cut(self) -> bool:
@@ -175,15 +176,17 @@ def _facts(path: Path, container: InputContainer, stream: Any, frames: list[Vide
         held: Any = each.side_data  # by kind; the stubs say something else
         for kind in [kind for kind in _LOST if held.get(kind) is not None]:
             raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has {_LOST[kind]}, which would be lost")
+    if stream.metadata.get("alpha_mode") == "1":  # WebM keeps it beside the frames, where the decoders leave it
+        raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has transparency, which the output cannot hold")
     tick: Fraction = stream.time_base
     rate: Fraction = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
     starts = [_start_of(each) for each in container.streams if each.start_time is not None]
     start = min(starts, default=Fraction(0))
     ratio: Fraction = stream.sample_aspect_ratio or Fraction(1)
+    codec = stream.codec_context.codec.canonical_name
     return SourceFacts(
         demuxer=container.format.name.split(",")[0],
-        stream_index=stream.index,
-        codec=stream.codec_context.codec.canonical_name,
+        codec=codec,
         width_px=frame.width,
         height_px=frame.height,
         pixel_format=frame.format.name,
@@ -194,6 +197,7 @@ def _facts(path: Path, container: InputContainer, stream: Any, frames: list[Vide
         sample_aspect_ratio=ratio.as_integer_ratio(),
         display_matrix=_display_matrix(frame),
         colour=_colour(frame),
+        siting=find_siting(frame, codec),
         light=_light(frame),
         interlaced=any(each.interlaced_frame for each in frames),
     )

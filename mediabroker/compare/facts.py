@@ -101,7 +101,9 @@ def _probed(path: Path) -> MediaDetails:
 
 def _count_frames(path: Path) -> int:
     with open_input(path) as container, media_errors(path):
-        return sum(1 for packet in container.demux(moving_pictures(container)[0]) if packet.size)
+        packets = container.demux(moving_pictures(container)[0])
+        # What an edit list hides is shown by nobody.
+        return sum(1 for packet in packets if packet.size and not packet.is_discard)
 
 
 def _size(video: VideoStream) -> str:

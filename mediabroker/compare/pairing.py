@@ -27,8 +27,6 @@ class Pairing:
     paired: int = 0
     alone: list[int] = field(default_factory=list)
     """For each track how many of its frames had no partner, once all were read."""
-    deviation_s: Fraction = Fraction(0)
-    """The largest difference of times within a pair."""
 
     def __iter__(self) -> Iterator[tuple[Picture, ...]]:
         """One picture of each track at a time."""
@@ -47,7 +45,6 @@ class Pairing:
                     self.alone[index] += 1
             else:
                 self.paired += 1
-                self.deviation_s = max(self.deviation_s, latest - min(head.time_s for head in shown))
                 yield tuple(shown)
             for index in late or range(len(heads)):
                 heads[index] = next(streams[index], None)

@@ -16,10 +16,10 @@ from neuron_worker.runtimes.weights import Card, load_card, models_folder
 __all__ = [
     "Card",
     "Choice",
+    "Finding",
     "Luma",
     "Runtime",
     "choose",
-    "describe",
     "load",
     "load_card",
     "models_folder",
@@ -33,6 +33,13 @@ class Choice(NamedTuple):
 
     runtime: str
     variant: str
+
+
+class Finding(NamedTuple):
+    """What was found of one runtime: versions and devices where it is usable, else why not."""
+
+    usable: bool
+    detail: str
 
 
 class _Entry(NamedTuple):
@@ -58,14 +65,18 @@ _RUNTIMES: Mapping[str, _Entry] = {
 """In the order in which `auto` looks for one that offers itself."""
 
 
-def survey() -> dict[str, str | None]:
-    """Every runtime and why it cannot be used here; None where it can."""
-    return {name: _obstacle(name) for name in _RUNTIMES}
+def survey() -> dict[str, Finding]:
+    """Every runtime, whether it can be used here, and what it consists of or why it cannot."""
+    return {name: _finding(name) for name in _RUNTIMES}
 
 
-def describe(name: str) -> str:
-    """What a usable runtime consists of here: versions, devices."""
-    return _engine(name).describe()
+def _finding(name: str) -> Finding:
+    if obstacle := _obstacle(name):
+        return Finding(False, obstacle)
+    try:
+        return Finding(True, _engine(name).describe())
+    except Exception as error:
+        return Finding(False, _broken(error))
 
 
 def choose(card: Card, *, runtime: str = "auto", deep: bool = False, frame_px: tuple[int, int] | None = None) -> Choice:
@@ -123,7 +134,14 @@ def _obstacle(name: str) -> str | None:
     for package in entry.packages:
         if find_spec(package) is None:
             return f"{package} is not installed; {entry.remedy}"
-    return _engine(name).obstacle()
+    try:
+        return _engine(name).obstacle()
+    except Exception as error:  # what is installed and broken must not take the others with it
+        return _broken(error)
+
+
+def _broken(error: Exception) -> str:
+    return f"it cannot be imported here: {type(error).__name__}: {error}"
 
 
 def _engine(name: str) -> Engine:

@@ -17,12 +17,12 @@ def import_torch() -> Any:
     """The torch package.
 
     Raises:
-        MissingDependencyError: it is not installed, or safetensors is not.
+        MissingDependencyError: it is not installed or cannot be loaded, or safetensors is not.
     """
     try:
         import safetensors  # noqa: F401, PLC0415
         import torch  # noqa: PLC0415
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # an OSError where a library that it links to is missing
         raise MissingDependencyError(f"`pip install 'mediabroker[torch]'` brings what is missing: {error}") from error
     return torch
 

@@ -124,15 +124,21 @@ def core_count(environment: Mapping[str, str], devices: Path, cores_per_chip: in
         ConfigurationError: a variable holds something else than cores.
     """
     count, visible = environment.get("NEURON_RT_NUM_CORES"), environment.get("NEURON_RT_VISIBLE_CORES")
+    if not count and not visible:
+        return cores_per_chip * len(_chips(devices))
     try:
-        if count:
-            return int(count)
-        if visible:
-            spans = [span.split("-") for span in visible.split(",")]
-            return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
-    except ValueError as error:
-        raise ConfigurationError(f"NEURON_RT_NUM_CORES or NEURON_RT_VISIBLE_CORES holds no cores: {error}") from error
-    return cores_per_chip * len(_chips(devices))
+        granted = int(count) if count else sum(len(_cores(span)) for span in (visible or "").split(","))
+    except ValueError:
+        granted = 0
+    if granted < 1:
+        held = f"NEURON_RT_NUM_CORES={count}" if count else f"NEURON_RT_VISIBLE_CORES={visible}"
+        raise ConfigurationError(f"{held} grants no cores; it takes a number, or spans such as 0-3")
+    return granted
+
+
+def _cores(span: str) -> range:
+    first, _, last = span.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def _chips(devices: Path) -> list[Path]:

@@ -16,8 +16,9 @@ class LocalOptions(ProviderOptions, frozen=True):
 
     provider: ClassVar[str] = "local"
 
-    runtime: Literal["auto", "onnx"] = "auto"
-    """What runs the super-resolution model; `auto` takes the best that is usable."""
+    runtime: Literal["auto", "onnx", "openvino", "torch", "neuron", "neuronx"] = "auto"
+    """What runs the super-resolution model; `auto` takes the best that is usable. `python -m neuron_worker runtimes`
+    tells which are."""
     threads: int | None = Field(default=None, ge=1, le=256)
     """How many frames are upscaled at a time; default: one for each processor."""
     nice: int = Field(default=0, ge=0, le=19)

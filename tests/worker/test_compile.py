@@ -311,9 +311,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 def test_placeholder_of_the_package_index_is_explained(package: Callable[[str], None]) -> None:
     package('raise ImportError("WRONG PACKAGE. Please install the package from the vendor\'s repository")')
-    obstacle = survey()["neuron"]
-    assert obstacle is not None
-    assert "placeholder" in obstacle
+    found = survey()["neuron"]
+    assert not found.usable
+    assert "placeholder" in found.detail
     with pytest.raises(MissingDependencyError, match="placeholder"):
         compile_model(Order("fast", 2, TILE), "torch-neuron")
 
@@ -329,7 +329,7 @@ def test_placeholder_of_the_package_index_is_explained(package: Callable[[str], 
 )
 def test_vendor_package_that_cannot_be_used_says_why(source: str, words: str, package: Callable[[str], None]) -> None:
     package(source)
-    assert words in (survey()["neuron"] or "")
+    assert words in survey()["neuron"].detail
 
 
 CONTRACT = """
@@ -377,5 +377,6 @@ def test_cores_are_those_that_the_runtime_grants(tmp_path: Path) -> None:
     assert core_count({}, tmp_path, 4) == 8
     assert core_count({"NEURON_RT_NUM_CORES": "3"}, tmp_path, 4) == 3
     assert core_count({"NEURON_RT_VISIBLE_CORES": "0-2,5"}, tmp_path, 4) == 4
-    with pytest.raises(ConfigurationError):
-        core_count({"NEURON_RT_NUM_CORES": "many"}, tmp_path, 4)
+    for name, words in (("NUM_CORES", "many"), ("NUM_CORES", "0"), ("VISIBLE_CORES", "3-1")):
+        with pytest.raises(ConfigurationError, match=f"NEURON_RT_{name}={words} grants no cores"):
+            core_count({f"NEURON_RT_{name}": words}, tmp_path, 4)

@@ -34,12 +34,22 @@ def encode_planes(path: Path, width: int, height: int, fill: Fill, *, codec: str
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_left_sited_chroma_stays_on_its_luma(scale: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("told.mp4", "libx264", {"qp": "0"}),
+        ("silent.mkv", "ffv1", {}),
+        ("silent.webm", "libvpx-vp9", {"lossless": "1", "cpu-used": "8"}),
+    ],
+)
+def test_left_sited_chroma_stays_on_its_luma(
+    name: str, codec: str, options: dict[str, str], scale: int, tmp_path: Path
+) -> None:
     def ramp(index: int, height: int, width: int) -> NDArray[Any]:
         values = np.full((height, width), 128)
         return values if index == 0 else values - 120 + 7 * np.arange(width)[None, :]
 
-    source = encode_planes(tmp_path / "ramp.mp4", 64, 32, ramp, codec="libx264", qp="0")
+    source = encode_planes(tmp_path / name, 64, 32, ramp, codec=codec, **options)
     frame = next(frames(source))
     _, canvas = FramePreparer(examine(source), scale).prepare(frame)
     middle = plane_view(canvas.frame, 1)[8 * scale, 4 * scale : 28 * scale].astype(float)
@@ -47,6 +57,25 @@ def test_left_sited_chroma_stays_on_its_luma(scale: int, tmp_path: Path) -> None
     column = np.arange(4 * scale, 28 * scale) * 2
     wanted = 8 + 7 * (((column + 0.5) / scale - 0.5) / 2)
     assert abs(float((middle - wanted).mean())) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("codec", "siting", "stated"),
+    [
+        ("libx264", "left", "left"),
+        ("libx264", "topleft", "topleft"),
+        ("libx264", "center", "center"),
+        ("mjpeg", "center", "center"),
+        ("ffv1", "unspecified", "left"),
+    ],
+)
+def test_siting_is_found_in_what_the_decoder_states(codec: str, siting: str, stated: str, tmp_path: Path) -> None:
+    def flat(index: int, height: int, width: int) -> NDArray[Any]:
+        return np.full((height, width), 128)
+
+    source = tmp_path / "in.mkv"
+    encode_planes(source, 64, 48, flat, codec=codec, chroma_sample_location=siting, strict="unofficial")
+    assert examine(source).siting == stated
 
 
 def test_odd_sides_are_filled_by_repetition_and_cut_again(tmp_path: Path) -> None:

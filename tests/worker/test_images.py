@@ -176,11 +176,12 @@ def write_truncated(path: Path) -> None:
         ("a.tiff", write_animation, ErrorCode.MEDIA_UNSUPPORTED),
         ("a.jpg", lambda path: rgb().convert("CMYK").save(path), ErrorCode.MEDIA_UNSUPPORTED),
         ("a.tif", lambda path: rgb().convert("F").save(path), ErrorCode.MEDIA_UNSUPPORTED),
+        ("a.tif", lambda path: Image.new("I", (9, 9), -5).save(path), ErrorCode.MEDIA_UNSUPPORTED),
         ("a.png", write_truncated, ErrorCode.MEDIA_CORRUPT),
         ("a.png", lambda path: path.write_bytes(b""), ErrorCode.MEDIA_UNSUPPORTED),
         ("a.png", lambda path: path.write_text("no picture"), ErrorCode.MEDIA_UNSUPPORTED),
     ],
-    ids=["rgb16", "animation", "pages", "cmyk", "float", "truncated", "empty", "text"],
+    ids=["rgb16", "animation", "pages", "cmyk", "float", "signed", "truncated", "empty", "text"],
 )
 def test_picture_that_cannot_be_kept_fails_alone(
     name: str, write: Callable[[Path], None], code: ErrorCode, tmp_path: Path
@@ -224,6 +225,14 @@ def test_subfolders_and_equal_stems_get_places_of_their_own(tmp_path: Path) -> N
     (folder / "notes.txt").write_text("no picture")
     names = [str(output.relative_to(tmp_path / "out")) for _, output in list_pictures(folder, tmp_path / "out")]
     assert sorted(names) == ["a.jpg.png", "a.png.png", "deeper/a.png"]
+
+
+def test_no_picture_gets_the_name_of_anothers_result(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, a_jpg=rgb(), a_png=rgb())
+    rgb().save(folder / "a.jpg.png")
+    pairs = dict(list_pictures(folder, tmp_path / "out"))
+    names = {source.name: output.name for source, output in pairs.items()}
+    assert names == {"a.jpg": "a.jpg.png", "a.png": "a.png.png", "a.jpg.png": "a.jpg.png.png"}
 
 
 def test_results_inside_the_source_folder_are_not_upscaled_again(tmp_path: Path) -> None:

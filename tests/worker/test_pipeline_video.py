@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mediabroker.results import VideoResult
+from neuron_worker.source import examine
 from tests import clips
 from tests.worker.looking import frame_times, frames, lumas, packets, psnr
 
@@ -170,6 +171,14 @@ def _light_of(frame: av.VideoFrame, kind: str) -> list[Fraction | int]:
     return [Fraction(int(numbers[at]), int(numbers[at + 1])) for at in range(0, 20, 2)]
 
 
+@pytest.mark.parametrize(("siting", "codec"), [("topleft", "h265"), ("center", "h264")])
+def test_where_chroma_sits_is_stated_as_before(siting: str, codec: str, tmp_path: Path, upscale: Upscale) -> None:
+    options = {"chroma_sample_location": siting}
+    source = clips.make_clip(tmp_path / "in.mp4", frames=2, codec_options=options, audio=False)
+    upscale(source, tmp_path / "out.mp4", encoder={"codec": codec})
+    assert examine(tmp_path / "out.mp4").siting == siting
+
+
 def test_subtitles_languages_and_titles_are_kept_in_matroska(tmp_path: Path, upscale: Upscale) -> None:
     source = clips.make_with_subtitles(tmp_path / "in.mkv")
     output = upscale(source, tmp_path / "out.mkv").outputs[0].uri.path
@@ -260,6 +269,42 @@ def _with_cover(plain: Path, target: Path) -> Path:
                 packet.stream = copies[packet.stream_index]
                 result.mux(packet)
     return target
+
+
+def test_cover_picture_becomes_an_attachment_of_matroska(tmp_path: Path, upscale: Upscale) -> None:
+    source = _with_cover(clips.make_clip(tmp_path / "plain.mp4"), tmp_path / "covered.mp4")
+    upscale(source, tmp_path / "out.mkv")
+    upscale(tmp_path / "out.mkv", tmp_path / "again.mkv", work_dir=tmp_path / "again")
+    with av.open(str(source)) as first:
+        wanted = [bytes(packet) for packet in first.demux(first.streams.video[1]) if packet.size]
+    for name in ("out.mkv", "again.mkv"):
+        with av.open(str(tmp_path / name)) as container:
+            cover: Any = container.streams.video[1]
+            assert cover.disposition & av.stream.Disposition.attached_pic
+            assert cover.metadata["mimetype"] == "image/jpeg"
+            assert [bytes(packet) for packet in container.demux(cover) if packet.size] == wanted
+
+
+def test_sound_of_two_equal_times_is_kept_a_tick_apart(tmp_path: Path, upscale: Upscale) -> None:
+    # What FFmpeg itself writes so, and lets its reader find two packets at one time.
+    options = {"movflags": "frag_every_frame"}
+    source = clips.make_clip(tmp_path / "in.mp4", codec_options={"bf": "0"}, container_options=options)
+    before = packets(source, "audio")
+    assert len({when for when, _ in before}) < len(before)
+    upscale(source, tmp_path / "out.mp4")
+    after = packets(tmp_path / "out.mp4", "audio")
+    assert [content for _, content in after] == [content for _, content in before]
+    assert max(abs(when - was) for (when, _), (was, _) in zip(after, before, strict=True)) <= Fraction(2, 1000)
+
+
+def test_sound_that_an_edit_list_hides_stays_unheard_in_matroska(tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4", frames=25)
+    with av.open(str(source)) as container:
+        stored = [packet for packet in container.demux(audio=0) if packet.size]
+    heard = [bytes(packet) for packet in stored if not packet.is_discard]
+    assert len(heard) < len(stored)
+    upscale(source, tmp_path / "out.mkv")
+    assert [content for _, content in packets(tmp_path / "out.mkv", "audio")] == heard
 
 
 def test_interlaced_video_becomes_progressive_when_asked(tmp_path: Path, upscale: Upscale) -> None:

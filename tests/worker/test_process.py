@@ -93,6 +93,29 @@ def test_failure_is_told_as_an_event_and_an_exit_code(tmp_path: Path, describe: 
     assert events[-1]["error"]["code"] == "MEDIA_UNSUPPORTED"
 
 
+def upscaled(source: Path, output: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    command = [sys.executable, "-m", "neuron_worker", "upscale", str(source), str(output), *options]
+    return finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+
+def test_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
+    output = tmp_path / ("映" * 83 + ".mp4")  # 253 bytes
+    code, _ = upscaled(clips.make_one_frame(tmp_path / "in.mp4"), output)
+    assert code == Exit.OK
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", output.name]
+
+
+def test_refusal_for_good_leaves_no_work_behind(tmp_path: Path) -> None:
+    code, _ = upscaled(clips.make_interlaced(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+    assert code == Exit.BAD_INPUT
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_scale_that_is_no_number_is_the_callers_to_mend(tmp_path: Path) -> None:
+    code, events = upscaled(clips.make_one_frame(tmp_path / "in.mp4"), tmp_path / "out.mp4", "--scale", "²")
+    assert (code, events[-1]["error"]["code"]) == (Exit.INVALID, "INVALID_SPEC")
+
+
 def test_wrong_document_exits_with_its_own_code(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     path.write_text('{"scale": 3}')

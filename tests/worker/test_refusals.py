@@ -31,6 +31,17 @@ def make_alpha(path: Path) -> Path:
     return clips.make_clip(path, codec="ffv1", pix_fmt="yuva420p", audio=False)
 
 
+def make_webm_with_alpha(path: Path) -> Path:
+    return clips.make_clip(path, codec="libvpx-vp9", pix_fmt="yuva420p", codec_options={"cpu-used": "8"}, audio=False)
+
+
+def make_cut(path: Path) -> Path:
+    clips.make_clip(path, frames=50, codec="mpeg4" if path.suffix == ".avi" else "libx264", audio=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 7 // 10])
+    return path
+
+
 def make_rgb(path: Path) -> Path:
     return clips.make_clip(path, codec="ffv1", pix_fmt="bgr0", audio=False)
 
@@ -57,7 +68,10 @@ def make_empty(path: Path) -> Path:
         (clips.make_zero_frames, "none.mkv", ErrorCode.MEDIA_CORRUPT),
         (clips.make_interlaced, "fields.mp4", ErrorCode.MEDIA_UNSUPPORTED),
         (make_alpha, "alpha.mkv", ErrorCode.MEDIA_UNSUPPORTED),
+        (make_webm_with_alpha, "alpha.webm", ErrorCode.MEDIA_UNSUPPORTED),
         (make_rgb, "rgb.mkv", ErrorCode.MEDIA_UNSUPPORTED),
+        (make_cut, "cut.mkv", ErrorCode.MEDIA_CORRUPT),
+        (make_cut, "cut.avi", ErrorCode.MEDIA_CORRUPT),
         (make_twelve_bit, "deep.mkv", ErrorCode.MEDIA_UNSUPPORTED),
         (clips.make_truncated, "cut.mp4", ErrorCode.MEDIA_CORRUPT),
         (lambda path: clips.make_truncated(path, faststart=False), "headless.mp4", ErrorCode.MEDIA_CORRUPT),

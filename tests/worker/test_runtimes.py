@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -139,9 +142,26 @@ def test_memory_that_is_too_small_for_the_smallest_tile_is_told(monkeypatch: pyt
         OnnxRuntime(load_card("fast", 2), "int8", 1).upscale(golden_tile(400, 600))
 
 
+def test_a_package_that_is_installed_and_broken_leaves_the_others_usable(tmp_path: Path) -> None:
+    for name in ("openvino", "torch"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('libtbb.so.12 is missing')")
+    (tmp_path / "safetensors").mkdir()
+    (tmp_path / "safetensors" / "__init__.py").write_text("")
+    command = [sys.executable, "-m", "neuron_worker", "runtimes", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+    found = json.loads(out)
+    assert found["onnx"]["usable"]
+    for name in ("openvino", "torch"):
+        assert not found[name]["usable"]
+        assert "libtbb.so.12 is missing" in found[name]["detail"]
+
+
 def test_survey_says_what_is_missing_and_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert survey()["onnx"] is None
+    assert survey()["onnx"].usable
     monkeypatch.setattr(runtimes, "find_spec", lambda package: None)
-    assert "pip install" in (survey()["onnx"] or "")
+    assert not survey()["onnx"].usable
+    assert "pip install" in survey()["onnx"].detail
     with pytest.raises(MissingDependencyError, match="pip install"):
         choose(load_card("fast", 2))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ def test_figures_are_measured_from_the_files(pair: tuple[Path, Path]) -> None:
     assert facts.headline == "96 × 64 → 192 × 128"
     assert [value for value, _ in facts.figures] == ["2×", "24", "2.0 s", "12.0"]
     assert ("Frames", "24", "24") in facts.rows
+
+
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
+    hidden = make_clip(tmp_path / "hidden.mp4", pts=range(-3, 12), time_base=Fraction(1, 25))
+    plain = make_clip(tmp_path / "plain.mp4", frames=12)
+    assert facts_of(hidden, plain).source_frames == 12
 
 
 def test_both_sides_of_a_moment_are_the_same_frame(pair: tuple[Path, Path]) -> None:
