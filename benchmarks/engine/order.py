@@ -13,7 +13,7 @@ class Order(NamedTuple):
     """One run of one way.
 
     `folder` is its own; `rate_fps` is the simulated accelerator's; `frames` is what the clip holds, `slices` into how
-    many equal slices it is cut; `piece` is the one to make (None: all of them, and the merge).
+    many equal slices it is cut; `piece` is the one to make (None: all of them), `merged` whether they are merged.
     """
 
     way: str
@@ -26,6 +26,7 @@ class Order(NamedTuple):
     rate_fps: float = 0.0
     slices: int = 1
     piece: int | None = None
+    merged: bool = True
 
     def to_json(self) -> str:
         """One line."""

@@ -112,11 +112,11 @@ def rivals(setting: Setting) -> Iterator[Finding]:
 
 
 def together(setting: Setting) -> Iterator[Finding]:
-    """Two slices in two processes with half the processors each, and both in one process with all of them."""
+    """Two slices in two processes with half the processors each, and both in one process with all; none merges them."""
     for variant in _VARIANTS:
         one, two = [], []
         for _ in range(setting.rounds):
-            whole = setting.order("pipeline", variant=variant, slices=2)
+            whole = setting.order("pipeline", variant=variant, slices=2, merged=False)
             one.append(run_once(whole))
             halves = [whole._replace(piece=index, threads=max(1, setting.threads // 2)) for index in range(2)]
             two.append(_joined(run_together(halves)))

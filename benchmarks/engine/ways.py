@@ -31,7 +31,7 @@ Run = Callable[[], int]
 
 
 def ready_pipeline(order: Order) -> Run:
-    """The whole job: slices, one after the other, and the merge; or one slice alone."""
+    """The whole job: slices, one after the other, and the merge; or a part of that."""
     document = _document(order)
     job, runtime = Job.open(document, Event()), _runtime(order)
     pieces = [piece for piece in job.plan.slices if order.piece in {None, piece.index}]
@@ -41,7 +41,7 @@ def ready_pipeline(order: Order) -> Run:
             upscale_slice(document, job.plan, piece, runtime, job.folder, on_frame=lambda: None, stop=Event())
             for piece in pieces
         ]
-        if order.piece is None:
+        if order.merged:
             merge_slices(document, Event())
         return sum(each.frames for each in done)
 
