@@ -91,11 +91,14 @@ _BY_CLASS: Sequence[tuple[type[ProviderError], ErrorCode]] = (
     (SubmissionUnknownError, ErrorCode.UNKNOWN),
 )
 _NOTHING_SENT = re.compile(
-    r"NewConnectionError|ConnectTimeout|Failed to establish a new connection|Cannot connect to proxy"
+    r"NewConnectionError|ConnectTimeout|Failed to establish a new connection|Tunnel connection failed"
     r"|CERTIFICATE_VERIFY_FAILED|certificate verify failed|hostname .* doesn't match"
 )
-"""How the SDK words a connection that never came about. Source: urllib3 and requests as aliyun-python-sdk-core 2.16.1
-brings them along."""
+"""How the SDK words a connection that never came about. `Cannot connect to proxy` says nothing: where a proxy is used,
+every broken connection is called so, also one that has carried the request. Source: urllib3 and requests as
+aliyun-python-sdk-core 2.16.1 brings them along."""
+_CAUSE = "(Caused by "
+"""What the SDK's message says of the cause stands behind this; before it stands the URL with our own words."""
 
 
 def refusal(
@@ -124,7 +127,7 @@ def refusal(
 def unanswered(message: str, *, operation: str, creates: bool) -> ProviderError:
     """What to raise for a call without an answer; `message` is the SDK's, which quotes the signed URL."""
     about: dict[str, Any] = {"provider": PROVIDER, "operation": operation}
-    if _NOTHING_SENT.search(message):
+    if _NOTHING_SENT.search(message.partition(_CAUSE)[2]):
         return UnavailableError(f"{operation}: MPS cannot be reached", **about)
     kind = SubmissionUnknownError if creates else UnavailableError
     return kind(f"{operation}: MPS gave no answer that can be read, or none in time", **about)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,6 +30,7 @@ from mediabroker.config import BrokerSettings
 from mediabroker_alibaba import MpsOptions, MpsProvider
 from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, QUEUE, REGION, MpsRig
 from mediabroker_alibaba.simulator.mps import Outcome
+from mediabroker_alibaba.simulator.server import LoopbackServer, Request, Response
 
 SOURCE = f"oss://{BUCKET}/in/a.mp4"
 NOTIFY = f"mns://{ACCOUNT}.mns.{REGION}.aliyuncs.com/queues/{QUEUE}"
@@ -46,9 +49,9 @@ def rig(tmp_path: Path) -> Iterator[MpsRig]:
 def open_broker(rig: MpsRig, tmp_path: Path) -> Iterator[Open]:
     opened: list[Broker] = []
 
-    def make(store: str = "jobs.db") -> Broker:
+    def make(store: str = "jobs.db", **changed: Any) -> Broker:
         settings = BrokerSettings(store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings})
-        opened.append(Broker(settings, providers={"mps": MpsProvider("mps", rig.settings)}))
+        opened.append(Broker(settings, providers={"mps": MpsProvider("mps", {**rig.settings, **changed})}))
         return opened[-1]
 
     yield make
@@ -108,6 +111,26 @@ def test_a_lost_answer_is_a_visible_hold_until_a_callback_names_the_job(rig: Mps
     (callback,) = messages(rig)
     assert broker.ingest(callback).jobs == (job.id,)
     assert job.result(timeout=30).segments
+    assert rig.count_jobs() == 1
+
+
+def test_an_answer_that_a_proxy_has_swallowed_never_makes_a_second_job(
+    rig: MpsRig, open_broker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(request: Request) -> Response | None:
+        asked = urlsplit(request.target)
+        vendor = http.client.HTTPConnection("127.0.0.1", rig.server.port, timeout=20)
+        with closing(vendor):
+            vendor.request(request.method, f"{asked.path}?{asked.query}", headers=dict(request.headers))
+            assert vendor.getresponse().read()
+        return None
+
+    with LoopbackServer(forward) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        job = open_broker(endpoint_url="http://mps.example").submit(CHORUS)
+        assert job.state is JobState.SUBMITTING
+        assert "cannot be searched" in str(job.hold_reason)
     assert rig.count_jobs() == 1
 
 

@@ -61,22 +61,37 @@ def test_a_create_that_may_have_been_accepted_is_unknown(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "sent"),
+    ("cause", "sent"),
     [
-        ("HTTPConnectionPool: Max retries exceeded (Caused by NewConnectionError('…: Connection refused'))", False),
-        ("HTTPConnectionPool: Max retries exceeded (Caused by ConnectTimeoutError(…))", False),
-        ("HTTPSConnectionPool: (Caused by SSLError(… CERTIFICATE_VERIFY_FAILED))", False),
-        ("HTTPConnectionPool: (Caused by ProxyError('Cannot connect to proxy.', …))", False),
-        ("HTTPConnectionPool(host='mts', port=80): Read timed out. (read timeout=10)", True),
-        ("('Connection aborted.', RemoteDisconnected('Remote end closed connection without response',))", True),
-        ("", True),
+        ("NewConnectionError('…: Failed to establish a new connection: [Errno 111] Connection refused')", False),
+        ("ConnectTimeoutError(…)", False),
+        ("SSLError(… CERTIFICATE_VERIFY_FAILED)", False),
+        ("ProxyError('Cannot connect to proxy.', NewConnectionError('…'))", False),
+        ("ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407 no'))", False),
+        ("ProxyError('Cannot connect to proxy.', RemoteDisconnected('… closed connection without response'))", True),
+        ("ProxyError('Cannot connect to proxy.', ConnectionResetError(104, 'Connection reset by peer'))", True),
+        ("ReadTimeoutError(…)", True),
     ],
 )
-def test_only_a_request_that_was_sent_may_have_been_accepted(words: str, sent: bool) -> None:
-    create = unanswered(f"{words} with url: /?Signature=x", operation="SubmitJobs", creates=True)
+def test_only_a_request_that_was_sent_may_have_been_accepted(cause: str, sent: bool) -> None:
+    # The URL is quoted before the cause, and with it names that a caller has chosen.
+    words = f"Max retries exceeded with url: /?Signature=x&Input=ConnectTimeout.mp4 (Caused by {cause})"
+    create = unanswered(words, operation="SubmitJobs", creates=True)
     assert type(create) is (SubmissionUnknownError if sent else UnavailableError)
     assert "Signature" not in str(create)
     assert type(unanswered(words, operation="QueryJobList", creates=False)) is UnavailableError
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "HTTPConnectionPool(host='mts', port=80): Read timed out. (read timeout=10)",
+        "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))",
+        "",
+    ],
+)
+def test_a_create_that_broke_without_a_cause_may_have_been_accepted(words: str) -> None:
+    assert type(unanswered(words, operation="SubmitJobs", creates=True)) is SubmissionUnknownError
 
 
 @pytest.mark.parametrize(
