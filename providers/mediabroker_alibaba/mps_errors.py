@@ -99,6 +99,14 @@ every broken connection is called so, also one that has carried the request. Sou
 aliyun-python-sdk-core 2.16.1 brings them along."""
 _CAUSE = "(Caused by "
 """What the SDK's message says of the cause stands behind this; before it stands the URL with our own words."""
+_OUR_OWN_WORDS = re.compile(
+    r"[\s,;:.]*(?:\bserver\s+)?string[\s_-]*to[\s_-]*sign.*|[\s,;:.]*\S*\b(?:SecurityToken|Signature)(?:=|%).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Where a message begins to repeat the request, and with it the security token of temporary credentials: a refused
+signature's does, `server string to sign is:...`, and a proxy's page may. Source: RPC gateway, error codes,
+SignatureDoesNotMatch.
+"""
 
 
 def refusal(
@@ -106,8 +114,10 @@ def refusal(
 ) -> ProviderError:
     """What to raise for an error that the vendor has answered.
 
-    With `creates`, a server's own trouble leaves open whether the call took effect.
+    With `creates`, a server's own trouble leaves open whether the call took effect. Of the message nothing is kept that
+    repeats the request: an error is printed and stored, and the request bears the security token.
     """
+    told = _OUR_OWN_WORDS.sub("", message)
     meant = _lookup(_CODES, code)
     kind = _CLASSES.get(meant, ProviderError) if meant else _STATUSES.get(status, ProviderError)
     if status >= 500 and kind is ProviderError:
@@ -116,7 +126,7 @@ def refusal(
         kind = SubmissionUnknownError
     hint = next((text for start, text in _HINTS.items() if code.startswith(start)), "")
     return kind(
-        f"{operation}: {message or 'no message'} ({code}){hint}",
+        f"{operation}: {told or 'no message'} ({code}){hint}",
         provider=PROVIDER,
         operation=operation,
         provider_code=code or None,

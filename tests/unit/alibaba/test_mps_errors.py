@@ -55,6 +55,28 @@ def test_a_code_has_a_class_a_meaning_and_a_blame(
     assert (told.code, told.retryable, told.request_id) == (meant, retryable, "R")
 
 
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        " server string to sign is:POST&%2F&SecurityToken%3Dcanary",
+        " Server StringToSign is: POST&%2F&SecurityToken%3Dcanary",
+        " server string-to-sign:POST\n%2F\nSecurityToken%3Dcanary",
+        " <a href='http://mts/?Action=SubmitJobs&SecurityToken=canary'>",
+        " http://mts/?Signature=x&SecurityToken=canary",
+    ],
+)
+def test_a_message_that_repeats_the_request_is_cut_before_it(repeated: str) -> None:
+    error = refusal("SignatureDoesNotMatch", f"Not matched.{repeated}", operation="SubmitJobs", status=400)
+    assert str(error).startswith("SubmitJobs: Not matched")
+    assert "canary" not in str(error)
+    assert "canary" not in refusal_error(error).model_dump_json()
+
+
+def test_a_message_about_a_token_is_kept() -> None:
+    said = "Specified SecurityToken is expired."
+    assert said in str(refusal("InvalidSecurityToken.Expired", said, operation="SubmitJobs", status=400))
+
+
 @pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable", "SignatureNonceUsed"])
 def test_a_create_that_may_have_been_accepted_is_unknown(code: str) -> None:
     assert type(refusal(code, "", operation="SubmitJobs", status=500, creates=True)) is SubmissionUnknownError

@@ -163,18 +163,25 @@ def test_a_slow_answer_ends_in_time(rig: MpsRig) -> None:
     assert isinstance(error, SubmissionUnknownError)
 
 
+@pytest.mark.parametrize("fault", ["lost", "denied", "html"])
 def test_no_signature_and_no_token_is_logged_or_raised(
-    rig: MpsRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    rig: MpsRig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    fault: Any,
 ) -> None:
     pair = rig.world.tenants.add_temporary_key(rig.account)
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", pair.access_key_id)
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", pair.access_key_secret)
     monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", str(pair.token))
-    rig.world.faults.add("mps.SubmitIProductionJob", "lost")
+    rig.world.faults.add("mps.SubmitIProductionJob", fault)
     with caplog.at_level(logging.DEBUG):
         error = refusal(rig, overwrite=False)
     assert error.__cause__ is None
-    seen = [str(error), repr(error.__context__.args if error.__context__ else ""), caplog.text, *capsys.readouterr()]
+    stored = rig.open().classify(error).model_dump_json()
+    seen = [str(error), repr(error.__context__.args if error.__context__ else ""), stored, caplog.text]
+    seen += capsys.readouterr()
     assert not [text for text in seen if "Signature=" in text or str(pair.token) in text]
 
 
