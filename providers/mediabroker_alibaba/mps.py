@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
+from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.spi import (
     Call,
@@ -51,6 +52,8 @@ _RATES = (
     RateLimit(service=requests.SERVICE, per_s=50, operations=("SubmitMediaInfoJob",)),
 )
 """Source: Alibaba Cloud MPS, API reference, "QPS limits"."""
+_FLOW_VERSION = 2
+"""2: also pictures of a series and renditions are looked for, where nothing may be replaced."""
 _LIMITS = {
     "calls": "100 a second and account, 50 for SubmitSnapshotJob and SubmitMediaInfoJob",
     "jobs at a time": "10 in the default pipeline of smart production",
@@ -76,6 +79,7 @@ class MpsProvider(Provider):
             input_schemes=frozenset({"oss"}),
             output_schemes=frozenset({"oss"}),
             options=MpsOptions,
+            flow_version=_FLOW_VERSION,
             settle_time_s=self._settings.settle_time_s,
             poll_interval_s=self._settings.poll_interval_s,
             query_batch=requests.QUERY_LIMIT,
@@ -111,8 +115,8 @@ class MpsProvider(Provider):
 
     def submit(self, spec: JobSpec[Any], options: ProviderOptions | None, ctx: SubmitContext) -> Flow[Submitted]:
         chosen = _options(options)
-        if not spec.overwrite and ctx.output is not None and "{" not in ctx.output.key:
-            yield from self._refuse_existing(ctx.output)
+        if not spec.overwrite:
+            yield from self._refuse_existing(_named_outputs(spec, ctx))
         if isinstance(spec, Transcode):
             return (yield from self._transcode(spec, chosen, ctx))
         if isinstance(spec, Snapshot):
@@ -125,16 +129,17 @@ class MpsProvider(Provider):
             return Submitted(members=(Member(role="production", native_id=only, output=ctx.output),))
         raise UnsupportedError(f"{self.name} does not run {spec.kind}")
 
-    def _refuse_existing(self, output: MediaURI) -> Flow[None]:
-        look: Call[Reply] = Call("oss", "HeadObject", {"uri": str(output)})
-        there = yield from ask(look)
-        if there.get("version") is not None:
-            raise ProviderError(
-                f"{output} exists; set overwrite to replace it",
-                provider=self.name,
-                operation="HeadObject",
-                provider_code=ErrorCode.OUTPUT_EXISTS.value,
-            )
+    def _refuse_existing(self, outputs: Sequence[MediaURI]) -> Flow[None]:
+        for output in outputs:
+            look: Call[Reply] = Call("oss", "HeadObject", {"uri": str(output)})
+            there = yield from ask(look)
+            if there.get("version") is not None:
+                raise ProviderError(
+                    f"{output} exists; set overwrite to replace it",
+                    provider=self.name,
+                    operation="HeadObject",
+                    provider_code=ErrorCode.OUTPUT_EXISTS.value,
+                )
 
     def _transcode(self, spec: Transcode, options: MpsOptions, ctx: SubmitContext) -> Flow[Submitted]:
         assert ctx.output is not None
@@ -142,6 +147,8 @@ class MpsProvider(Provider):
         if not options.template:
             media = yield from self._probe(options, ctx.input)
         outputs = plan_outputs(spec, ctx.output, media)
+        if not spec.overwrite:  # the renditions, whose names are known only now
+            yield from self._refuse_existing([each.uri for each in outputs if each.uri != ctx.output])
         results = yield from self._create_all(
             [
                 (each.step, each.uri, build_transcode(self._settings, spec, options, ctx, each, of=len(outputs)))
@@ -242,6 +249,15 @@ class MpsProvider(Provider):
 
 def _options(options: ProviderOptions | None) -> MpsOptions:
     return options if isinstance(options, MpsOptions) else MpsOptions()
+
+
+def _named_outputs(spec: JobSpec[Any], ctx: SubmitContext) -> list[MediaURI]:
+    """The files that the request itself names. What a function's placeholders become, only its result tells."""
+    if ctx.output is None or (isinstance(spec, SmartProduction) and placeholders(ctx.output)):
+        return []
+    if isinstance(spec, Snapshot):
+        return [requests.picture_of(ctx.output, number) for number in range(1, len(spec.at_s) + 1)]
+    return [ctx.output]
 
 
 def _member(output: TranscodeOutput, result: str | Rejected) -> Member:

@@ -240,6 +240,27 @@ def test_an_attempt_with_a_failed_output_goes_on_until_the_others_have_ended(rig
     assert "ended" in str(seen.phase)
 
 
+@pytest.mark.parametrize(
+    ("spec", "there"),
+    [
+        (Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls"), "hls/a-2_480p.m3u8"),
+        (Snapshot(input=SOURCE, output=f"oss://{BUCKET}/s-{{index}}.jpg", at_s=(0, 1, 2)), "s-3.jpg"),
+    ],
+    ids=lambda given: getattr(given, "kind", ""),
+)
+def test_a_file_that_is_there_among_several_is_not_replaced(
+    rig: MpsRig, driver: Driver, tmp_path: Path, spec: JobSpec[Any], there: str
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    rig.oss.store(ACCOUNT, BUCKET, there, precious)
+    with pytest.raises(ProviderError, match=f"{there} exists") as caught:
+        start(driver, spec)
+    assert driver.provider.classify(caught.value).code == "OUTPUT_EXISTS"
+    assert rig.count_jobs() == 0
+    assert start(driver, spec.model_copy(update={"overwrite": True})).members
+
+
 def test_a_finished_ladder_has_its_master_first_and_the_largest_rendition(rig: MpsRig, driver: Driver) -> None:
     spec = Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls", overwrite=True)
     started = start(driver, spec)

@@ -223,11 +223,40 @@ def test_a_template_stands_for_itself() -> None:
 
 def test_each_picture_of_a_snapshot_is_named_exactly() -> None:
     spec = Snapshot(input=SOURCE, output="oss://bucket/shot-{index}.jpg", at_s=(0, 1.5), width_px=320)
-    configs = [json.loads(str(call.params["SnapshotConfig"])) for call in sent(spec)]
+    calls = [call for call in sent(spec, **PROBED) if call.operation == "SubmitSnapshotJob"]
+    configs = [json.loads(str(call.params["SnapshotConfig"])) for call in calls]
     assert [(each["OutputFile"]["Object"], each["Time"], each["Width"]) for each in configs] == [
         ("shot-1.jpg", "0", "320"),
         ("shot-2.jpg", "1500", "320"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "looked_for"),
+    [
+        (Transcode(input=SOURCE, output=OUTPUT), ["out/a.mp4"]),
+        (
+            Transcode(input=SOURCE, output="oss://bucket/hls/a.m3u8", container="hls"),
+            [f"hls/a{rung}.m3u8" for rung in ("", "-0_240p", "-1_360p", "-2_480p", "-3_720p")],
+        ),
+        (Snapshot(input=SOURCE, output="oss://bucket/a.jpg"), ["a.jpg"]),
+        (Snapshot(input=SOURCE, output="oss://bucket/s-{index}.jpg", at_s=(0, 1)), ["s-1.jpg", "s-2.jpg"]),
+        (MediaInfo(input=SOURCE, output="oss://bucket/{a}.json"), ["{a}.json"]),
+        (production.Cover(input=SOURCE, output="oss://bucket/{sequenceId}.jpg"), []),
+        (production.VideoClip(input=SOURCE, output=OUTPUT), ["out/a.mp4"]),
+    ],
+    ids=lambda given: getattr(given, "kind", ""),
+)
+def test_every_file_with_a_known_name_is_looked_for_before_anything_is_created(
+    spec: JobSpec[Any], looked_for: list[str]
+) -> None:
+    calls = sent(spec, **PROBED)
+    looks = [str(call.params["uri"]) for call in calls if call.operation == "HeadObject"]
+    assert looks == [f"oss://bucket/{key}" for key in looked_for]
+    effects = [call.effect for call in calls]
+    assert "read" not in effects[effects.index("create") :]
+    allowed = sent(spec.model_copy(update={"overwrite": True}), **PROBED)
+    assert [call for call in allowed if call.operation == "HeadObject"] == []
 
 
 def test_every_parameter_is_one_that_the_sdk_knows() -> None:
