@@ -77,6 +77,8 @@ def _check_production(settings: MpsSettings, spec: SmartProduction[Any]) -> None
     background: MediaURI | None = getattr(spec, "background", None)
     if background is not None and background.scheme not in ("oss", "https"):
         raise UnsupportedError(f"background: MPS does not read {background.scheme}:// ({background})")
+    if background is not None:
+        check_region("background", background, settings.region)
     if function is None or spec.output is None:
         return
     if not function.writes:

@@ -295,6 +295,13 @@ def test_every_parameter_is_one_that_the_sdk_knows() -> None:
         ),
         (production.MusicSegmentDetect(input=SOURCE, output=OUTPUT), {}, "writes no file"),
         (production.AudioMixing(input=SOURCE, output=OUTPUT, track="s3://bucket/b.mp3"), {}, "does not read s3"),
+        *(
+            (production.VideoGreenScreenMatting(input=SOURCE, output=OUTPUT, background=uri), {}, complaint)
+            for uri, complaint in (
+                ("oss://bucket.oss-cn-beijing.aliyuncs.com/b.png", "background: .* lies in cn-beijing"),
+                ("s3://bucket/b.png", "does not read s3"),
+            )
+        ),
     ],
 )
 def test_what_mps_cannot_be_told_is_refused_before_anything_is_sent(
