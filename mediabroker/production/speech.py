@@ -64,7 +64,11 @@ class AsyncTextToSpeech(SmartProduction[JobResult], frozen=True, defer_build=Tru
 
 
 class TextToSpeech(SmartProduction[SpeechResult], frozen=True, defer_build=True):
-    """Text to speech, answered at once: the audio comes with the result. Parameters as in `AsyncTextToSpeech`."""
+    """Text to speech, answered at once. Parameters as in `AsyncTextToSpeech`, which is the one to use.
+
+    No provider of this distribution runs it: a result is what a vendor's job tells when it is asked for, and here the
+    audio is in the answer to the submit alone.
+    """
 
     kind: Literal["text_to_speech"] = "text_to_speech"
     function: Literal["text_to_speech"] = "text_to_speech"

@@ -38,6 +38,7 @@ class Function:
         writes: it makes files at all.
         names_files: the answer names the files that were written; else a name with placeholders could not be found.
         limits: what is documented of its input and output.
+        refused: why this provider does not run it; empty: it does.
         unverified: what no document at hand tells; the leaf lets it pass and the vendor decides.
     """
 
@@ -49,6 +50,7 @@ class Function:
     writes: bool = True
     names_files: bool = True
     limits: str = ""
+    refused: str = ""
     unverified: str = ""
 
     @property
@@ -171,7 +173,7 @@ FUNCTIONS: tuple[Function, ...] = (
         _SPEECH,
         status="old",
         writes=False,
-        limits="audio in the answer",
+        refused="its audio is in the answer to the submit alone, and a job's result is what a query tells",
         unverified="what Input holds; whether it can be queried",
     ),
 )

@@ -49,7 +49,8 @@ def _row(function: Function) -> Iterator[str]:
     yield _output(function)
     yield "yes" if function.name in EFFECTS else ""
     unverified = f"*{function.unverified}*" if function.unverified else ""
-    yield "; ".join(filter(None, (_STATUS[function.status], function.limits, unverified)))
+    refused = f"not offered: {function.refused}" if function.refused else ""
+    yield "; ".join(filter(None, (_STATUS[function.status], refused, function.limits, unverified)))
 
 
 def _fields(function: Function) -> str:

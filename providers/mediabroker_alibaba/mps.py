@@ -89,7 +89,7 @@ class MpsProvider(Provider):
 
     def _functions(self) -> Iterator[str]:
         for each in FUNCTIONS:
-            if each.status != "old" or self._settings.old_functions:
+            if not each.refused and (each.status != "old" or self._settings.old_functions):
                 yield each.kind
 
     def connect(self, service: str) -> Transport:

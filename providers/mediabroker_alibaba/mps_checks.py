@@ -79,6 +79,8 @@ def _check_production(settings: MpsSettings, spec: SmartProduction[Any]) -> None
         raise UnsupportedError(f"background: MPS does not read {background.scheme}:// ({background})")
     if background is not None:
         check_region("background", background, settings.region)
+    if function is not None and function.refused:
+        raise UnsupportedError(f"function: {function.name} is not offered: {function.refused}")
     if function is None or spec.output is None:
         return
     if not function.writes:

@@ -182,7 +182,7 @@ def listed(reply: Reply, name: str, entry: str, *, operation: str) -> list[dict[
 
 
 def read_id(*path: str) -> Callable[[Reply], str]:
-    """Reads a job's id from an answer.
+    """Reads a job's id from an answer, by names in whatever capitals: one page shows them in lower case.
 
     Raises:
         ValueError: by the reader: there is none of the right form, so nobody knows what became of the call.
@@ -191,12 +191,16 @@ def read_id(*path: str) -> Callable[[Reply], str]:
     def read(reply: Reply) -> str:
         value: Any = reply
         for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
+            value = _named(value, name) if isinstance(value, Mapping) else None
         if not isinstance(value, str) or not _ID.fullmatch(value):
             raise ValueError(f"the answer names no job: {'.'.join(path)} is {value!r:.80}")
         return value
 
     return read
+
+
+def _named(values: Mapping[str, Any], name: str) -> Any:
+    return next((values[each] for each in (name, *values) if each in values and each.lower() == name.lower()), None)
 
 
 def _create(

@@ -318,6 +318,16 @@ def test_a_transcode_without_a_pipeline_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
+    "spec", [production.TextToSpeech(input=SOURCE), SmartProduction(input=SOURCE, function="TextToSpeech")]
+)
+def test_a_function_whose_result_could_not_be_told_is_refused(spec: JobSpec[Any]) -> None:
+    provider = MpsProvider("mps", {"region": REGION, "old_functions": True})
+    assert "text_to_speech" not in provider.capabilities().kinds
+    with pytest.raises(UnsupportedError, match=r"text_to_speech|the answer to the submit alone"):
+        provider.check(spec, None)
+
+
+@pytest.mark.parametrize(
     "url", ["http://host/q", "mns://1.mns.cn-shanghai.aliyuncs.com/topics/t", "mns://host/queues/q"]
 )
 def test_a_notify_url_that_is_no_queue_is_refused(url: str) -> None:
@@ -367,6 +377,13 @@ def test_outputs_of_which_none_is_taken_are_a_refusal() -> None:
     with pytest.raises(ProviderError, match="no such template") as caught:
         answered(LADDER, [NOT_TAKEN] * 4)
     assert caught.value.provider_code == "InvalidParameter.TemplateNotFound"
+
+
+@pytest.mark.parametrize("name", ["JobId", "jobId", "jobid"])
+def test_an_id_is_read_in_whatever_capitals_a_page_shows_it(name: str) -> None:
+    spec = production.VideoClip(input=SOURCE, output=OUTPUT)
+    create = build_production(SETTINGS, spec, MpsOptions(), context(spec))
+    assert create.read({"requestId": "R", name: PIPELINE, "result": {}}) == PIPELINE
 
 
 @pytest.mark.parametrize("result", [{}, {"Success": True}, {"Success": True, "Job": {"JobId": "short"}}])
