@@ -152,12 +152,12 @@ class MnsClient:
     def _send(self, operation: str, queue: str, document: bytes) -> list[Sent | Refusal]:
         answer = self._connection.call(operation, "POST", _messages_of(queue), document, creates=True)
         try:
-            if answer.status in (200, 201) or (answer.status < 500 and not answer.refusals):
+            if not answer.refusals:
                 return parse_sent(answer.body)  # a batch that failed in part has an error's status, too
         except WireError as error:
             if answer.status < 300:
                 raise SubmissionUnknownError(f"{operation}: {error}", provider="mns", operation=operation) from error
-        raise translate(operation, answer.status, answer.refusal, queue=queue)
+        raise translate(operation, answer.status, answer.refusal, queue=queue, creates=True)
 
     def create_queue(self, queue: str, **attributes: int) -> None:
         """Make a queue; nothing happens when it is there with the same attributes.

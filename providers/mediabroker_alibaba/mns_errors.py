@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediabroker.errors import AuthenticationError, ProviderError, ThrottledError, UnavailableError
+from mediabroker.errors import (
+    AuthenticationError,
+    ProviderError,
+    SubmissionUnknownError,
+    ThrottledError,
+    UnavailableError,
+)
 from mediabroker_alibaba.mns_wire import Refusal
 
 __all__ = ["EXPIRED", "translate"]
@@ -28,10 +34,17 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def translate(operation: str, status: int, refusal: Refusal | None, *, queue: str) -> ProviderError:
-    """What to raise for an answer of that status; `refusal` is None when its body was none of the protocol's."""
+def translate(
+    operation: str, status: int, refusal: Refusal | None, *, queue: str, creates: bool = False
+) -> ProviderError:
+    """What to raise for an answer of that status; `refusal` is None when its body was none of the protocol's.
+
+    With `creates`, a server's own trouble leaves open whether the call took effect.
+    """
     code = refusal.code if refusal else None
     kind = _KINDS.get(code or "") or _by_status(status)
+    if creates and kind is UnavailableError:
+        kind = SubmissionUnknownError
     said = f"{refusal.message} ({code})" if refusal else f"HTTP status {status} without an error document"
     return kind(
         f"{operation} on queue {queue}: {said}{_HINTS.get(code or '', '')}",

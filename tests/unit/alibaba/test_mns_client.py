@@ -147,14 +147,35 @@ def test_every_way_to_fail_has_a_type(
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-@pytest.mark.parametrize(("fault", "unknown"), [("dropped", True), ("lost", True), ("throttled", False)])
-def test_a_send_whose_answer_is_lost_is_unknown_and_not_sent_again(
-    client: MnsClient, world: World, fault: str, unknown: bool
+@pytest.mark.parametrize(
+    ("fault", "kind", "taken"),
+    [
+        ("dropped", SubmissionUnknownError, 0),
+        ("lost", SubmissionUnknownError, 1),
+        ("truncated", SubmissionUnknownError, 1),
+        ("error_after", SubmissionUnknownError, 1),
+        ("html", SubmissionUnknownError, 1),
+        ("error_before", SubmissionUnknownError, 0),
+        ("throttled", ThrottledError, 0),
+        ("denied", AuthenticationError, 0),
+    ],
+)
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_send_that_may_have_been_taken_is_unknown_and_not_sent_again(
+    client: MnsClient, world: World, fault: str, kind: type, *, taken: int, batch: bool
 ) -> None:
     world.faults.add("mns.SendMessage", fault)  # type: ignore[arg-type]  # a literal, as the parameters list it
-    with pytest.raises(SubmissionUnknownError if unknown else ThrottledError):
-        client.send(Q, "once")
-    assert len(client.receive(Q)) == (1 if fault == "lost" else 0)
+    with pytest.raises(ProviderError) as caught:
+        client.send_batch(Q, ["once"]) if batch else client.send(Q, "once")
+    assert type(caught.value) is kind
+    assert caught.value.retryable is (kind is ThrottledError)
+    assert len(client.receive(Q)) == taken
+
+
+def test_a_batch_that_tells_of_each_message_is_believed_whatever_its_status(scripted: Callable[..., MnsClient]) -> None:
+    entry = b"<Message><MessageId>1</MessageId></Message><Message><ErrorCode>InternalError</ErrorCode></Message>"
+    outcomes = scripted(500, b"<Messages>" + entry + b"</Messages>").send_batch(Q, ["a", "b"])
+    assert [type(each) for each in outcomes] == [Sent, Refusal]
 
 
 def test_nobody_there_is_unavailable_also_for_a_send() -> None:
