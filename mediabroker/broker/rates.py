@@ -36,7 +36,10 @@ class Bucket:
 
 
 class RateLimiter:
-    """One bucket for each limit of each account, whichever of its instances calls. For one process."""
+    """One bucket for each limit of each account, whichever of its instances calls. For one process.
+
+    Instances of one type that do not tell their account may all be of the same: they share one bucket, too.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -52,6 +55,6 @@ class RateLimiter:
             self._clock.wait(self._never, longest_s)
 
     def _bucket(self, provider: Provider, limit: RateLimit) -> Bucket:
-        key = (provider.type, provider.account or provider.name, limit)
+        key = (provider.type, provider.account, limit)
         with self._lock:
             return self._buckets.setdefault(key, Bucket(limit.per_s))

@@ -76,8 +76,9 @@ def test_each_limit_of_an_account_holds_for_the_calls_it_names(vendor: Limited) 
     assert took_s(Call[Any]("elsewhere", "Slow", {}), 1000) == 0
 
 
-def test_two_instances_of_one_account_share_its_limit(vendor: Limited) -> None:
-    vendor.account, vendor.rates = "1234", (RateLimit(service="ledger", per_s=2),)
+@pytest.mark.parametrize("account", ["1234", None], ids=["told", "not told, so perhaps the same"])
+def test_two_instances_of_one_account_share_its_limit(vendor: Limited, account: str | None) -> None:
+    vendor.account, vendor.rates = account, (RateLimit(service="ledger", per_s=2),)
     twin = Limited("twin", {"folder": vendor.options.folder})
     twin.account, twin.rates = vendor.account, vendor.rates
     clock = JumpClock()
@@ -86,6 +87,18 @@ def test_two_instances_of_one_account_share_its_limit(vendor: Limited) -> None:
     for each in (vendor, twin, vendor):
         caller.perform(each, LOOK, dict)
     assert clock.monotonic_s() - began_s == pytest.approx(2.0)
+
+
+def test_instances_of_different_accounts_do_not_wait_for_each_other(vendor: Limited) -> None:
+    vendor.account, vendor.rates = "1234", (RateLimit(service="ledger", per_s=1),)
+    other = Limited("other", {"folder": vendor.options.folder})
+    other.account, other.rates = "5678", vendor.rates
+    clock = JumpClock()
+    caller = Caller(clock)
+    began_s = clock.monotonic_s()
+    for each in (vendor, other):
+        caller.perform(each, LOOK, dict)
+    assert clock.monotonic_s() == began_s
 
 
 class Episode:
