@@ -34,7 +34,8 @@ class Function:
         fields: of each field of the leaf, the parameter's name on the wire and how a value is written there.
         status: `current`; `queried`: only in the list of what QueryIProductionJob may answer; `old`: documented in 2021
             and missing from the present list.
-        several: there may be several files, so the output's name needs `{sequenceId}`.
+        needs: placeholders of which the output's name must hold one, because there are several files.
+        needs_with: the parameter that makes them several; empty: they always are.
         writes: it makes files at all.
         names_files: the answer names the files that were written; else a name with placeholders could not be found.
         limits: what is documented of its input and output.
@@ -46,7 +47,8 @@ class Function:
     name: str
     fields: Mapping[str, tuple[str, Encode]]
     status: Literal["current", "queried", "old"] = "current"
-    several: bool = False
+    needs: tuple[str, ...] = ()
+    needs_with: str = ""
     writes: bool = True
     names_files: bool = True
     limits: str = ""
@@ -57,6 +59,13 @@ class Function:
     def kind(self) -> str:
         """Ours."""
         return str(self.leaf.model_fields["kind"].default)
+
+    def is_several(self, params: Mapping[str, JsonValue]) -> bool:
+        """Whether these `JobParams` make more than one file."""
+        if not self.needs_with:
+            return bool(self.needs)
+        asked = params.get(self.needs_with)
+        return asked.lower() == "true" if isinstance(asked, str) else bool(asked)
 
 
 def _as_is(value: Any) -> JsonValue:
@@ -98,7 +107,7 @@ _SPEECH: Mapping[str, tuple[str, Encode]] = {
 _PARAMETERS = "all parameters"
 
 FUNCTIONS: tuple[Function, ...] = (
-    Function(production.Cover, "Cover", {"animated": ("Model", _gif)}, several=True),
+    Function(production.Cover, "Cover", {"animated": ("Model", _gif)}, needs=("sequenceId",)),
     Function(production.VideoClip, "VideoClip", {}),
     Function(
         production.VideoDelogo,
@@ -126,6 +135,8 @@ FUNCTIONS: tuple[Function, ...] = (
             "style": ("formatter", _as_is),
             "main_track_only": ("track", _main),
         },
+        needs=("resultType", "sequenceId"),
+        needs_with="sep",
         limits="2 to 10 frames a second",
     ),
     Function(production.VideoGreenScreenMatting, "VideoGreenScreenMatting", {"background": ("bgimage", _as_is)}),
@@ -165,6 +176,7 @@ FUNCTIONS: tuple[Function, ...] = (
         "AsyncTextToSpeech",
         _SPEECH,
         status="old",
+        needs=("resultType",),
         limits="the name ends in .{resultType}",
     ),
     Function(

@@ -62,8 +62,9 @@ def _fields(function: Function) -> str:
 def _output(function: Function) -> str:
     if not function.writes:
         return "none"
-    if function.several:
-        return "several, needs `{sequenceId}`"
+    if function.needs:
+        several = f"several with `{function.needs_with}`" if function.needs_with else "several"
+        return f"{several}, needs {' or '.join(f'`{{{each}}}`' for each in function.needs)}"
     return "" if function.names_files else "a plain name"
 
 

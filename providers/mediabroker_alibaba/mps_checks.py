@@ -10,7 +10,7 @@ from mediabroker.production import AudioMixing
 from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.spi import SubmitContext
-from mediabroker_alibaba.catalogue import BY_KIND, BY_NAME
+from mediabroker_alibaba.catalogue import BY_KIND, BY_NAME, build_params
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.oss_names import check_region
 from mediabroker_alibaba.settings import MpsSettings
@@ -86,9 +86,10 @@ def _check_production(settings: MpsSettings, spec: SmartProduction[Any]) -> None
     if not function.writes:
         raise UnsupportedError(f"output: {function.name} writes no file, so {spec.output} would never be there")
     held = placeholders(spec.output)
-    if function.several and "sequenceId" not in held:
+    if function.is_several(build_params(spec, settings.region)[1]) and not set(function.needs) & set(held):
+        wanted = " or ".join(f"{{{each}}}" for each in function.needs)
         raise UnsupportedError(
-            f"output: {spec.output.name!r} needs {{sequenceId}} in its name: {function.name} writes several files"
+            f"output: {spec.output.name!r} needs {wanted} in its name: {function.name} writes several files"
         )
     if not function.names_files and held:
         raise UnsupportedError(

@@ -288,6 +288,16 @@ def test_every_parameter_is_one_that_the_sdk_knows() -> None:
             {},
             r"needs \{sequenceId\} in its name",
         ),
+        *(
+            (spec, {}, r"needs \{resultType\}.* in its name")
+            for spec in (
+                production.CaptionExtraction(input=SOURCE, output="oss://bucket/b.srt", params={"sep": True}),
+                SmartProduction(
+                    input=SOURCE, output="oss://bucket/b.srt", function="CaptionExtraction", params={"sep": "true"}
+                ),
+                SmartProduction(input=SOURCE, output="oss://bucket/b.mp3", function="AsyncTextToSpeech"),
+            )
+        ),
         (
             production.VideoDelogo(input=SOURCE, output="oss://bucket/{timestamp}.mp4"),
             {},
@@ -310,6 +320,23 @@ def test_what_mps_cannot_be_told_is_refused_before_anything_is_sent(
     provider = MpsProvider("mps", {"region": REGION, "pipeline": PIPELINE})
     with pytest.raises(UnsupportedError, match=complaint):
         provider.check(spec, MpsOptions(**options))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        production.CaptionExtraction(input=SOURCE, output="oss://bucket/b.srt", params={"sep": False}),
+        SmartProduction(
+            input=SOURCE, output="oss://bucket/{resultType}.srt", function="CaptionExtraction", params={"sep": True}
+        ),
+        SmartProduction(input=SOURCE, output="oss://bucket/b.{resultType}", function="AsyncTextToSpeech"),
+        production.Cover(input=SOURCE, output="oss://bucket/{sequenceId}.jpg"),
+        SmartProduction(input=SOURCE, output="oss://bucket/b.srt", function="FromTheFuture", params={"sep": True}),
+    ],
+    ids=lambda spec: f"{spec.function}-{spec.output.name}",
+)
+def test_an_output_whose_files_have_names_of_their_own_passes(spec: SmartProduction[Any]) -> None:
+    MpsProvider("mps", {"region": REGION}).check(spec, None)
 
 
 def test_a_transcode_without_a_pipeline_is_refused_by_name() -> None:
