@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mediabroker.errors import ConfigurationError
 
-__all__ = ["QueueAddress", "parse_queue_url"]
+__all__ = ["QueueAddress", "build_notify_url", "parse_queue_url"]
 
 _QUEUE = r"(?P<queue>[A-Za-z0-9][A-Za-z0-9-]{0,255})"
 _URL = re.compile(rf"(?P<scheme>mns|https?)://(?P<host>[A-Za-z0-9.-]+(?::\d{{1,5}})?)/queues/{_QUEUE}/?")
@@ -61,6 +61,18 @@ def parse_queue_url(url: str, *, endpoint_url: str | None = None) -> QueueAddres
         account=vendor["account"] if vendor else None,
         region=vendor["region"] if vendor else None,
     )
+
+
+def build_notify_url(url: str) -> str:
+    """The queue's URL as MPS is told it; the form with `oss-` in place of `mns.`, which names no queue, is corrected.
+
+    Raises:
+        ConfigurationError: the URL has none of the forms.
+
+    Source: MPS, `SubmitIProductionJob`, parameter `NotifyUrl`, as the API comments of the official SDKs write it.
+    """
+    address = parse_queue_url(url)
+    return f"mns://{address.endpoint.partition('://')[2]}/queues/{address.queue}"
 
 
 def _is_local(host: str) -> bool:

@@ -11,6 +11,7 @@ from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.spi import SubmitContext
 from mediabroker_alibaba.catalogue import BY_KIND, BY_NAME, build_params
+from mediabroker_alibaba.mns_url import parse_queue_url
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.oss_names import check_region
 from mediabroker_alibaba.settings import MpsSettings
@@ -47,6 +48,7 @@ def check(settings: MpsSettings, spec: JobSpec[Any], options: MpsOptions) -> Non
         _check_snapshot(spec)
     elif isinstance(spec, SmartProduction):
         _check_production(settings, spec)
+        _check_queue(settings, options)
     _check_user_data(settings, spec)
 
 
@@ -95,6 +97,16 @@ def _check_production(settings: MpsSettings, spec: SmartProduction[Any]) -> None
         raise UnsupportedError(
             f"output: {spec.output.name!r} has {{{held[0]}}}, but {function.name} does not tell the names of its "
             "files, so nobody could find them; give a plain name"
+        )
+
+
+def _check_queue(settings: MpsSettings, options: MpsOptions) -> None:
+    """A queue that MPS cannot reach would keep the job's end to itself, and that costs more where answers get lost."""
+    url = options.notify_url or settings.notify_url
+    region = parse_queue_url(url).region if url else None
+    if region not in (None, settings.region):
+        raise UnsupportedError(
+            f"notify_url: {url} lies in {region}; MPS tells queues of its own region, {settings.region}"
         )
 
 

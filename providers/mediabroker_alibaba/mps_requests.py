@@ -18,6 +18,7 @@ from mediabroker.jobs import MediaInfo, SmartProduction, Snapshot
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply, SubmitContext
 from mediabroker_alibaba.catalogue import build_params
+from mediabroker_alibaba.mns_url import build_notify_url
 from mediabroker_alibaba.mps_errors import PROVIDER
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.oss_names import build_location, build_url
@@ -64,6 +65,7 @@ def build_production(
 ) -> Call[str]:
     """`SubmitIProductionJob`, for a leaf or the open form. Reads as the job's id."""
     function, job_params = build_params(spec, settings.region)
+    notify_url = options.notify_url or settings.notify_url
     params = {
         "FunctionName": function,
         "Input": build_url(ctx.input, settings.region),
@@ -72,7 +74,7 @@ def build_production(
         "PipelineId": options.pipeline or settings.pipeline,
         "ModelId": options.model_id,
         "ScheduleParams": options.schedule_params,
-        "NotifyUrl": options.notify_url or settings.notify_url,
+        "NotifyUrl": build_notify_url(notify_url) if notify_url else None,
         "UserData": build_user_data(spec, ctx, limit_bytes=settings.user_data_limit_bytes, step="production"),
         **options.extra,
     }

@@ -12,7 +12,8 @@ __all__ = ["MpsOptions"]
 
 PIPELINE_PATTERN = r"^[0-9a-f]{32}$"
 NOTIFY_PATTERN = r"^mns://[0-9]+\.(mns\.|oss-)[a-z0-9-]+\.aliyuncs\.com/queues/[A-Za-z0-9][A-Za-z0-9-]{0,119}$"
-"""Queues only, no topics and no HTTP; the manual's own sample has `.oss-<region>` in the host.
+"""Queues only, no topics and no HTTP; the manual's own sample has `.oss-<region>` in the host,
+which is a slip and sent as `.mns.<region>`.
 
 Source: Alibaba Cloud MPS, "SubmitIProductionJob", parameter NotifyUrl.
 """

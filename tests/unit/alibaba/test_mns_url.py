@@ -7,7 +7,7 @@ import pytest
 from mediabroker.callbacks.sources import open_source
 from mediabroker.errors import ConfigurationError
 from mediabroker_alibaba import MnsSource
-from mediabroker_alibaba.mns_url import parse_queue_url
+from mediabroker_alibaba.mns_url import build_notify_url, parse_queue_url
 
 HOST = "1234.mns.cn-shanghai.aliyuncs.com"
 
@@ -35,6 +35,13 @@ def test_the_forms_of_console_and_manual_name_the_queue(url: str, endpoint: str)
     address = parse_queue_url(url)
     assert (address.endpoint, address.queue) == (endpoint, "done")
     assert (address.account, address.region) == ("1234", "cn-shanghai")
+
+
+@pytest.mark.parametrize("host", ["mns.cn-shanghai", "oss-cn-shanghai", "mns.oss-cn-shanghai"])
+def test_mps_is_told_a_queue_in_the_form_that_names_one(host: str) -> None:
+    assert build_notify_url(f"mns://1234.{host}.aliyuncs.com/queues/done") == f"mns://{HOST}/queues/done"
+    inside = "mns://1234.mns.cn-shanghai-internal-vpc.aliyuncs.com/queues/done"
+    assert build_notify_url(inside) == inside
 
 
 @pytest.mark.parametrize(

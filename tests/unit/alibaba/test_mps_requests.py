@@ -65,8 +65,9 @@ def test_the_manuals_sample_request_is_the_one_that_is_sent() -> None:
     tag = parse_user_data(params["UserData"])
     assert tag is not None
     assert (tag.user_data, tag.token) == ("testuser", "token")
-    # The manual's own parameters are no JSON; its present page has this form.
+    # The manual's own parameters are no JSON; its present page has this form. The host of its queue is a slip, too.
     expected = {**sample, "JobParams": '{"Model":"gif"}', "UserData": params["UserData"]}
+    expected["NotifyUrl"] = sample["NotifyUrl"].replace(".oss-cn-shanghai.", ".mns.cn-shanghai.")
     del expected["Action"]
     assert dict(params) == expected
 
@@ -352,6 +353,26 @@ def test_a_function_whose_result_could_not_be_told_is_refused(spec: JobSpec[Any]
     assert "text_to_speech" not in provider.capabilities().kinds
     with pytest.raises(UnsupportedError, match=r"text_to_speech|the answer to the submit alone"):
         provider.check(spec, None)
+
+
+@pytest.mark.parametrize("form", ["mns.", "oss-", "mns.oss-"])
+@pytest.mark.parametrize("where", ["options", "settings"])
+def test_a_queue_of_another_region_is_refused_and_one_of_this_region_sent_in_the_right_form(
+    form: str, where: str
+) -> None:
+    spec = production.VideoClip(input=SOURCE, output=OUTPUT)
+
+    def notify(region: str) -> Any:
+        url = f"mns://1234.{form}{region}.aliyuncs.com/queues/done"
+        given = {"notify_url": url} if where == "settings" else {}
+        provider = MpsProvider("mps", {"region": REGION, **given})
+        options = MpsOptions(notify_url=url) if where == "options" else None
+        provider.check(spec, options)
+        return next(provider.submit(spec.model_copy(update={"overwrite": True}), options, context(spec)))
+
+    assert notify(REGION).params["NotifyUrl"] == "mns://1234.mns.cn-shanghai.aliyuncs.com/queues/done"
+    with pytest.raises(UnsupportedError, match=r"notify_url: .* lies in cn-beijing"):
+        notify("cn-beijing")
 
 
 @pytest.mark.parametrize(
