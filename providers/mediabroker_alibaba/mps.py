@@ -31,13 +31,13 @@ from mediabroker.spi import (
 )
 from mediabroker_alibaba import mps_requests as requests
 from mediabroker_alibaba.catalogue import FUNCTIONS
-from mediabroker_alibaba.media_details import parse_properties
 from mediabroker_alibaba.mps_callbacks import parse_message
 from mediabroker_alibaba.mps_cancelling import cancel
 from mediabroker_alibaba.mps_checks import check
-from mediabroker_alibaba.mps_errors import PROVIDER, explain_failure, refusal_error
+from mediabroker_alibaba.mps_errors import PROVIDER, refusal_error
 from mediabroker_alibaba.mps_finding import SEARCHABLE, find_hinted, find_listed
 from mediabroker_alibaba.mps_folding import build_finish, fold
+from mediabroker_alibaba.mps_probing import probe_source
 from mediabroker_alibaba.mps_querying import query, recover
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.settings import MpsSettings, build_settings
@@ -145,7 +145,7 @@ class MpsProvider(Provider):
         assert ctx.output is not None
         media = None
         if not options.template:
-            media = yield from self._probe(options, ctx.input)
+            media = yield from probe_source(self._settings, options, ctx.input)
         outputs = plan_outputs(spec, ctx.output, media)
         if not spec.overwrite:  # the renditions, whose names are known only now
             yield from self._refuse_existing([each.uri for each in outputs if each.uri != ctx.output])
@@ -165,24 +165,6 @@ class MpsProvider(Provider):
                 provider_code=first.code,
             )
         return Submitted(members=tuple(map(_member, outputs, results)))
-
-    def _probe(self, options: MpsOptions, uri: MediaURI) -> Flow[Any]:
-        """What the source is: nothing is scaled above it."""
-        reply = yield from ask(requests.build_probe(self._settings, options, uri))
-        job: Any = reply.get("MediaInfoJob")
-        media = parse_properties(job.get("Properties")) if isinstance(job, Mapping) else None
-        if media is None or not media.video:
-            failed = job if isinstance(job, Mapping) and job.get("State") == "Fail" else {}
-            error = explain_failure(
-                failed.get("Code") or "InvalidParameter.ResourceNotSupported", failed.get("Message")
-            )
-            raise ProviderError(
-                f"{uri} cannot be transcoded: {error.message}",
-                provider=PROVIDER,
-                operation="SubmitMediaInfoJob",
-                provider_code=error.code.value,
-            )
-        return media
 
     def _snapshots(self, spec: Snapshot, options: MpsOptions, ctx: SubmitContext) -> Flow[Submitted]:
         assert ctx.output is not None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mediabroker import production
-from mediabroker.errors import ProviderError, UnsupportedError
+from mediabroker.errors import ProviderError, UnavailableError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
 from mediabroker.production import Box
 from mediabroker.refs import MemberRef
@@ -419,6 +419,38 @@ def test_an_output_that_is_not_taken_is_a_failed_item_beside_those_that_are() ->
     assert members[1].native_id == "rejected:1_360p:InvalidParameter.TemplateNotFound"
     assert MemberRef.model_validate({"role": members[1].role, "native_id": members[1].native_id})
     assert members[2].native_id == "2" * 32
+
+
+FOUND: dict[str, Any] = {**PROBED["SubmitMediaInfoJob"]["MediaInfoJob"], "JobId": PIPELINE}
+
+
+@pytest.mark.parametrize("begun", [{"JobId": PIPELINE, "State": "Analyzing"}, {"JobId": PIPELINE}])
+@pytest.mark.parametrize(
+    "later",
+    [[FOUND], [{"JobId": PIPELINE, "State": "Analyzing"}], [], [{"JobId": PIPELINE, "State": "Fail", "Code": "x"}]],
+    ids=["found", "still at it", "not listed", "failed"],
+)
+def test_a_source_that_is_still_being_looked_at_is_asked_for_and_never_blamed(
+    begun: dict[str, Any], later: list[dict[str, Any]]
+) -> None:
+    spec = Transcode(input=SOURCE, output=OUTPUT, overwrite=True)
+    replies = {
+        "SubmitMediaInfoJob": {"MediaInfoJob": begun},
+        "QueryMediaInfoJobList": {"MediaInfoJobList": {"MediaInfoJob": later}},
+    }
+    if later == [FOUND]:
+        assert [each.operation for each in sent(spec, **replies)] == [*replies, "SubmitJobs"]
+        return
+    with pytest.raises(ProviderError) as caught:
+        sent(spec, **replies)
+    job_error = MpsProvider("mps", {"region": REGION}).classify(caught.value)
+    ended = any(each["State"] == "Fail" for each in later)
+    assert (job_error.retryable, job_error.blame) == ((False, "unknown") if ended else (True, "provider"))
+
+
+def test_an_answer_without_a_job_says_nothing_of_the_source() -> None:
+    with pytest.raises(UnavailableError):
+        sent(Transcode(input=SOURCE, output=OUTPUT, overwrite=True), SubmitMediaInfoJob={})
 
 
 def test_outputs_of_which_none_is_taken_are_a_refusal() -> None:
