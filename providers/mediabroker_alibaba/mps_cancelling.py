@@ -22,10 +22,11 @@ def cancel(members: Sequence[Member]) -> Flow[CancelOutcome]:
     """REQUESTED: some of it will end. UNSUPPORTED: all that lives goes on. TOO_LATE: nothing lives."""
     seen = yield from query(members)
     roles = {member.native_id: member.role for member in members}
-    living = [each for each in seen if each.state is not None and not each.state.is_terminal]
+    # A state that no table lists is that of a living job: only its vendor knows whether it can be stopped.
+    living = [each for each in seen if not each.not_found and not (each.state and each.state.is_terminal)]
     stopped, running = 0, 0
     for each in living:
-        if each.state is not JobState.QUEUED or roles[each.native_id].startswith(_OTHERS):
+        if each.state is JobState.RUNNING or roles[each.native_id].startswith(_OTHERS):
             running += 1
             continue
         try:

@@ -24,12 +24,13 @@ from mediabroker.errors import (
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, Transcode
 from mediabroker.refs import MediaURI
 from mediabroker.results import MediaInfoResult, VideoResult
-from mediabroker.spi import CancelOutcome, Member, Observation, Origin
+from mediabroker.spi import Call, CancelOutcome, Member, Observation, Origin, drive
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
 from mediabroker.testing.rig import Started, attempt_of, start
 from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, REGION, MpsRig
 from mediabroker_alibaba.mps import MpsProvider
+from mediabroker_alibaba.mps_cancelling import cancel
 from mediabroker_alibaba.mps_client import MpsClient, endpoint_of
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.simulator.mps import Outcome
@@ -287,6 +288,31 @@ def test_jobs_that_run_cannot_be_stopped_and_say_so(rig: MpsRig, driver: Driver)
         assert driver.run(driver.provider.cancel(started.members)) is CancelOutcome.UNSUPPORTED
         settle(rig, driver, started)
         assert driver.run(driver.provider.cancel(started.members)) is CancelOutcome.TOO_LATE
+
+
+@pytest.mark.parametrize(
+    ("role", "word", "outcome", "asked"),
+    [
+        ("output", "Paused", CancelOutcome.REQUESTED, True),
+        ("output", "Transcoding", CancelOutcome.UNSUPPORTED, False),
+        ("output", "TranscodeSuccess", CancelOutcome.TOO_LATE, False),
+        ("output", None, CancelOutcome.TOO_LATE, False),
+        ("snapshot-1", "Paused", CancelOutcome.UNSUPPORTED, False),
+        ("production", "Paused", CancelOutcome.UNSUPPORTED, False),
+    ],
+)
+def test_a_job_in_a_state_of_no_table_lives_when_it_is_cancelled(
+    role: str, word: str | None, outcome: CancelOutcome, asked: bool
+) -> None:
+    job_id, calls = "a" * 32, []
+
+    def answer(call: Call[Any]) -> dict[str, Any]:
+        calls.append(call.operation)
+        jobs = [{"JobId": job_id, "Id": job_id, "State": word}] if word else []
+        return {"JobList": {"Job": jobs}, "SnapshotJobList": {"SnapshotJob": jobs}, **(jobs[0] if jobs else {})}
+
+    assert drive(cancel([Member(role=role, native_id=job_id)]), answer) is outcome
+    assert ("CancelJob" in calls) is asked
 
 
 def test_a_search_looks_only_at_what_was_made_since_then(rig: MpsRig, driver: Driver) -> None:
