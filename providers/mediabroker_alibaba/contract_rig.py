@@ -43,6 +43,7 @@ _SECRET = "secret-of-the-rig"  # noqa: S105  of a simulator
 _ENVIRONMENT = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAIOfTheRig",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": _SECRET,
+    "ALIBABA_CLOUD_SECURITY_TOKEN": "",
     "ALIBABA_CLOUD_CREDENTIALS_FILE": os.devnull,
     "NO_PROXY": "127.0.0.1",
 }

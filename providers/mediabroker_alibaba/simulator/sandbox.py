@@ -34,6 +34,7 @@ class AlibabaSandbox:
         self.environment = {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": _KEY_ID,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
+            "ALIBABA_CLOUD_SECURITY_TOKEN": "",  # one of the user's own would go out with the sandbox's key
             "ALIBABA_CLOUD_CREDENTIALS_FILE": os.devnull,
         }
         mps: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 from mediabroker.media.probe import probe
 from mediabroker.sandbox import Sandboxes
 from mediabroker_alibaba import MnsClient
-from mediabroker_alibaba.credentials import Credentials
+from mediabroker_alibaba.credentials import Credentials, find_credentials
 from mediabroker_alibaba.mns import MnsSource
 from mediabroker_alibaba.mns_wire import parse_record
 from mediabroker_alibaba.simulator import AlibabaSimulator
@@ -159,6 +159,13 @@ def test_sandbox_writes_a_configuration_that_points_at_it(tmp_path: Path) -> Non
         assert sandboxes.facts["alibaba"]["events"].startswith("mns://1234567890123456.mns.cn-shanghai")
         text = (tmp_path / "mediabroker.toml").read_text()
         assert sandboxes.environment["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] not in text
+
+
+def test_the_sandbox_is_entered_without_the_users_own_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "of-the-user")
+    with Sandboxes(["alibaba"], tmp_path) as sandboxes, sandboxes.in_environment():
+        assert find_credentials().security_token is None
+        assert "SECURITY_TOKEN=''" in (tmp_path / "environment.sh").read_text()
 
 
 def test_jobs_of_the_sandbox_move_by_themselves(tmp_path: Path) -> None:
