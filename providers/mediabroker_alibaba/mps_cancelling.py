@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mediabroker.errors import ProviderError
 from mediabroker.spi import CancelOutcome, Flow, Member, ask
 from mediabroker.states import JobState
+from mediabroker_alibaba.mps_missing import vendor_id
 from mediabroker_alibaba.mps_querying import query
 from mediabroker_alibaba.mps_requests import build_cancel
 
@@ -30,7 +31,7 @@ def cancel(members: Sequence[Member]) -> Flow[CancelOutcome]:
             running += 1
             continue
         try:
-            yield from ask(build_cancel(each.native_id))
+            yield from ask(build_cancel(vendor_id(each)))
             stopped += 1
         except ProviderError as refusal:  # it has moved on since it was asked for
             if refusal.provider_code == _RUNNING:

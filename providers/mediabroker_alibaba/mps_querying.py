@@ -9,6 +9,7 @@ from typing import Any
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Flow, Member, Observation, Origin
 from mediabroker_alibaba.mps_finding import list_tagged, query_listed, query_one
+from mediabroker_alibaba.mps_missing import build_missing, in_order, is_missing, query_missing
 from mediabroker_alibaba.mps_states import (
     observe_media_info,
     observe_production,
@@ -44,11 +45,12 @@ def query(members: Sequence[Member]) -> Flow[list[Observation]]:
             seen.append(observe_production(answer, each.output) if answer else _missing(each))
         elif _kind(each) == "rejected":
             seen.append(observe_rejected(each.native_id, each.native_id.rpartition(":")[2], each.output))
+    seen += yield from query_missing([each for each in members if _kind(each) == "missing"])
     return seen
 
 
 def recover(origin: Origin, seen: Observation) -> Flow[list[Member]]:
-    """All jobs of an attempt, from one callback; none: not all of them are there yet."""
+    """All jobs of an attempt, from one callback, those that cannot be found as missing; none: not one is there yet."""
     said: Any = seen.raw
     kind = {"iproduction": "production", "mediainfo": "media_info"}.get(str(said["Type"]).lower())
     if kind is not None:
@@ -56,17 +58,23 @@ def recover(origin: Origin, seen: Observation) -> Flow[list[Member]]:
     kind = str(said["Type"]).lower()
     operation, observe = _LISTED[kind]
     jobs = yield from query_listed(operation, [seen.native_id])
+    since = None
     if said["of"] > 1 and seen.native_id in jobs:
         since = _time(jobs[seen.native_id].get("CreationTime"))
         tagged = yield from list_tagged(_LISTS[kind], origin.token, since, None)
         jobs = {observe(job, None).native_id: job for job in tagged}
     members = [_member(kind, observe(job, None), job) for job in jobs.values()]
-    return sorted(members, key=lambda each: each.role) if len(members) >= said["of"] else []
+    if not members:
+        return []
+    members += build_missing(kind, origin.token, list(jobs.values()), of=said["of"], since=since)
+    return sorted(members, key=in_order)
 
 
 def _kind(member: Member) -> str:
     if member.native_id.startswith("rejected:"):
         return "rejected"
+    if is_missing(member):
+        return "missing"
     if member.role in ("production", "media_info"):
         return member.role
     return "snapshot" if member.role.startswith("snapshot-") else "transcode"

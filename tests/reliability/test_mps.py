@@ -18,12 +18,14 @@ from mediabroker import (
     CancelOutcome,
     InboundMessage,
     JobFailedError,
+    JobSpec,
     JobState,
     MediaInfo,
     MusicSegmentDetect,
     ProductionResult,
     SegmentsResult,
     SmartProduction,
+    Snapshot,
     Transcode,
 )
 from mediabroker.config import BrokerSettings
@@ -202,6 +204,31 @@ def test_a_callback_brings_the_job_to_a_host_that_never_saw_it(rig: MpsRig, open
     adopted = elsewhere.get(job.id)
     assert adopted.result(timeout=30) == job.result(timeout=30)
     assert next(iter(adopted.events())).user_data == [1, None]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls"),
+        Snapshot(input=SOURCE, output=f"oss://{BUCKET}/s-{{index}}.jpg", at_s=(0, 1, 2)),
+    ],
+    ids=lambda spec: spec.kind,
+)
+def test_a_job_that_is_not_listed_when_another_host_takes_over_is_awaited_and_found(
+    rig: MpsRig, open_broker: Open, spec: JobSpec[Any]
+) -> None:
+    job = open_broker().submit(spec)
+    rig.service.engine.settle()
+    shelf = rig.service.state.shelf(ACCOUNT, REGION, rig.world.clock.now())
+    hidden = shelf.jobs.pop(job.ref.members[1].native_id)
+    elsewhere = open_broker("elsewhere.db")
+    assert elsewhere.ingest(messages(rig)[-1]).jobs == (job.id,)
+    adopted = elsewhere.get(job.id)
+    elsewhere.reconcile()
+    assert not adopted.refresh().state.is_terminal, "nobody has said that it is not there"
+    assert len(adopted.ref.members) == len(job.ref.members)
+    shelf.jobs[hidden.id] = hidden
+    assert adopted.result(timeout=60) == job.result(timeout=60)
 
 
 def test_duplicated_and_reordered_messages_change_nothing(rig: MpsRig, open_broker: Open) -> None:

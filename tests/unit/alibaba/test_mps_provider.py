@@ -32,6 +32,7 @@ from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, REGION, MpsRig
 from mediabroker_alibaba.mps import MpsProvider
 from mediabroker_alibaba.mps_cancelling import cancel
 from mediabroker_alibaba.mps_client import MpsClient, endpoint_of
+from mediabroker_alibaba.mps_missing import build_missing
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.simulator.mps import Outcome
 
@@ -359,6 +360,36 @@ def test_another_host_finds_the_whole_attempt_from_one_callback(
     }
     again = attempt_of(driver, Started(spec, started.ctx, tuple(members)))
     assert again.state is JobState.SUCCEEDED
+
+
+def test_a_rendition_that_mps_did_not_take_keeps_no_host_from_the_others(rig: MpsRig, driver: Driver) -> None:
+    started = start(driver, Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls"))
+    rig.service.engine.settle()
+    shelf = rig.service.state.shelf(ACCOUNT, REGION, rig.world.clock.now())
+    del shelf.jobs[started.members[0].native_id]
+    (seen,) = driver.provider.parse(rig.messages(started)[-1]) or []
+    assert seen.origin is not None
+    members = driver.run(driver.provider.recover(seen.origin, seen))
+    assert [each.native_id for each in members[1:]] == [each.native_id for each in started.members[1:]]
+    observed = driver.run(driver.provider.query(members))
+    assert {each.native_id for each in observed if each.not_found} == {members[0].native_id}
+    assert {each.state for each in observed if not each.not_found} == {JobState.SUCCEEDED}
+    attempt = attempt_of(driver, Started(started.spec, started.ctx, tuple(members)))
+    assert attempt.state is not JobState.SUCCEEDED
+
+
+def test_a_rendition_that_appears_after_a_takeover_can_be_cancelled(rig: MpsRig, driver: Driver) -> None:
+    started = start(driver, Transcode(input=SOURCE, output=f"oss://{BUCKET}/hls/a.m3u8", container="hls"))
+    (found, *_), since = started.members, rig.world.clock.now()
+    jobs = [
+        {"UserData": f'{{"mediabroker":1,"job":"j","kind":"transcode","token":"t","step":"{n}_p"}}'} for n in (1, 2)
+    ]
+    (missing,) = build_missing("transcode", started.ctx.token, jobs, of=3, since=since)
+    assert driver.run(driver.provider.cancel([missing])) is CancelOutcome.REQUESTED
+    (seen,) = driver.run(driver.provider.query([missing]))
+    assert (seen.native_id, seen.state) == (missing.native_id, JobState.CANCELLED)
+    shelf = rig.service.state.shelf(ACCOUNT, REGION, since)
+    assert shelf.jobs[found.native_id].state == "cancelled"
 
 
 def test_an_output_that_was_not_taken_can_be_asked_for_like_a_job(driver: Driver) -> None:
