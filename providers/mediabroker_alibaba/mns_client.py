@@ -198,7 +198,14 @@ def _listed(operation: str, queue: str, answer: Answer) -> list[QueueMessage]:
     if answer.status == 404 and answer.refusal and answer.refusal.code == _EMPTY:
         return []  # the service's word for a queue without messages
     _expect(operation, queue, answer, 200)
-    return _read(operation, answer, parse_messages)
+    messages: list[QueueMessage] = []
+    for each in _read(operation, answer, parse_messages):
+        if isinstance(each, QueueMessage):
+            messages.append(each)
+        else:
+            about = {"queue": queue, "id": each.id, "reason": each.reason}
+            _log.warning("a message cannot be read and is left to come again", extra=about)
+    return messages
 
 
 def _read(operation: str, answer: Answer, parse: Callable[[bytes], T]) -> T:

@@ -85,7 +85,7 @@ def _send(_: MnsState, tenant: Tenant, ask: Ask) -> Said:
     entries = list(root)
     if (
         not 1 <= len(entries) <= _BATCH
-        or sum(len(texts(each).get("MessageBody", "")) for each in entries) > _BATCH_BYTES
+        or sum(len(texts(each).get("MessageBody", "").encode()) for each in entries) > _BATCH_BYTES
     ):
         raise MnsRefusedError("InvalidArgument", f"A batch has 1 to {_BATCH} messages of {_BATCH_BYTES} bytes in all.")
     answers, failed = [], False
