@@ -18,7 +18,13 @@ from mediabroker.broker.core import Core
 from mediabroker.broker.poll import poll
 from mediabroker.callbacks.parse import Notice, parse_event
 from mediabroker.callbacks.strict import PoisonError
-from mediabroker.errors import ConfigurationError, MessageNotFoundError, ProviderError
+from mediabroker.errors import (
+    ConfigurationError,
+    MediaBrokerError,
+    MessageNotFoundError,
+    ProviderError,
+    StoreError,
+)
 from mediabroker.messages import InboundMessage
 from mediabroker.models import Value
 from mediabroker.spi import Observation, Provider
@@ -58,7 +64,8 @@ class _Reading:
     said: list[Said] = field(default_factory=list)
     adoptions: list[Adoption] = field(default_factory=list)
     reason: str = ""
-    trouble: ProviderError | None = None
+    trouble: ProviderError | ConfigurationError | None = None
+    """What must be mended elsewhere before the message can be understood."""
 
 
 def ingest(core: Core, messages: Sequence[InboundMessage]) -> list[Ingested]:
@@ -98,10 +105,9 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
             _log.error("a provider failed to parse a message", extra=details)
             reading.reason = f"{provider.name} could not parse it: {type(error).__name__}"
     reading.reason = reading.reason or _unknown(reading, notice)
-    try:
-        reading.adoptions = list(_adoptions(core, reading.said))
-    except ProviderError as error:
-        reading.trouble = error
+    for name, observation in reading.said:
+        if reading.trouble is None:
+            _recover(core, name, observation, reading)
     return reading
 
 
@@ -119,12 +125,28 @@ def _unknown(reading: _Reading, notice: Notice) -> str:
     return f"no configured provider knows this {' in '.join(reversed(notice.envelopes)) or 'raw'} message"
 
 
-def _adoptions(core: Core, said: Sequence[Said]) -> Iterator[Adoption]:
-    for name, observation in said:
-        with core.store.read() as tx:
-            known = _attempt(tx, name, observation)
-        if known is None and (adoption := recover(core, core.fleet.named(name), observation)) is not None:
-            yield adoption
+def _recover(core: Core, name: str, observation: Observation, reading: _Reading) -> None:
+    """Find the job of an observation, if this store does not know it; whatever goes wrong is this message's alone."""
+    try:
+        adoption = _adoption(core, name, observation)
+    except StoreError:
+        raise  # ours, and the same for every message
+    except (ProviderError, ConfigurationError) as error:
+        _log.warning("the job of a message cannot be asked for: %s", error, extra={"provider": name})
+        reading.trouble, reading.adoptions = error, []  # it comes again, as a whole
+    except Exception as error:
+        details = {"provider": name, "native_id": observation.native_id}
+        _log.exception("a provider failed to find the job of a message", extra=details)
+        why = str(error) if isinstance(error, MediaBrokerError) else type(error).__name__
+        reading.reason = f"{name} could not find its job: {why}"
+    else:
+        reading.adoptions += [adoption] if adoption is not None else []
+
+
+def _adoption(core: Core, name: str, observation: Observation) -> Adoption | None:
+    with core.store.read() as tx:
+        known = _attempt(tx, name, observation)
+    return recover(core, core.fleet.named(name), observation) if known is None else None
 
 
 def _attempt(tx: Connection, provider: str, observation: Observation) -> tuple[str, int] | None:
@@ -147,7 +169,7 @@ def _set_aside(tx: Connection, core: Core, message: InboundMessage, reading: _Re
     """Back to its queue for now; or into the quarantine, at once if no queue would bring the message again."""
     if reading.trouble is not None and message.receipt:
         return Ingested(outcome="postponed", reason=str(reading.trouble))
-    reason = reading.reason
+    reason = str(reading.trouble or reading.reason)
     details = {"source": message.source, "message_id": message.id, "reason": reason}
     if message.receipt and message.receive_count < core.settings.quarantine_after:
         _log.info("a message that nobody can use goes back to its queue", extra=details)
@@ -162,6 +184,7 @@ def replay(core: Core, quarantine_id: str) -> Ingested:
 
     Raises:
         MessageNotFoundError: nothing of that id is quarantined.
+        ProviderError, ConfigurationError: its provider cannot be asked; the message stays.
     """
     with core.store.read() as tx:
         kept = quarantine.by_id(tx, quarantine_id)

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from mediabroker.broker.deliver import deliver
 from mediabroker.broker.merge import merge
 from mediabroker.broker.stage import clear_ended
 from mediabroker.broker.stop import ask_to_stop, stop_due
-from mediabroker.errors import MediaBrokerError
+from mediabroker.errors import MediaBrokerError, ProviderError
 from mediabroker.spi import Member, Observation
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
@@ -53,7 +53,7 @@ class _Pass:
     def __init__(self, core: Core, ids: Sequence[str] | None) -> None:
         self._core = core
         self._ids = ids
-        self._moving: list[Future[None]] = []
+        self._moving: list[tuple[str, Future[None]]] = []
         self.errors: list[MediaBrokerError] = []
 
     def live(self) -> list[_Live]:
@@ -74,14 +74,14 @@ class _Pass:
             if each.state is not JobState.SUBMITTING and not each.vendor_done:
                 by_provider[each.attempt.provider].append(each)
         for provider, asked in by_provider.items():
-            with _collected(self.errors):
+            with _collected(self.errors, provider):
                 _query(self._core, provider, asked)
 
     def stop(self, listed: Iterable[_Live]) -> None:
         """Ask the vendors to stop what is to end: the caller has said so while it was submitted, or a limit passed."""
         for each in listed:
             if each.stop_due:
-                with _collected(self.errors):
+                with _collected(self.errors, each.attempt.provider):
                     ask_to_stop(self._core, each.attempt, each.members)
 
     def deliver(self, listed: Iterable[_Live]) -> None:
@@ -92,14 +92,16 @@ class _Pass:
     def wait(self) -> None:
         """Until all that was begun to be copied is."""
         while self._moving:
-            with _collected(self.errors):
-                self._moving.pop().result()
+            provider, moving = self._moving.pop()
+            with _collected(self.errors, provider):
+                moving.result()
 
     def _step(self, job: _Live, step: Callable[[Core, str], None]) -> None:
         if job.moves_bytes:
-            self._moving.append(self._core.mover.start(job.job_id, partial(step, self._core, job.job_id)))
+            moving = self._core.mover.start(job.job_id, partial(step, self._core, job.job_id))
+            self._moving.append((job.attempt.provider, moving))
             return
-        with _collected(self.errors):
+        with _collected(self.errors, job.attempt.provider):
             step(self._core, job.job_id)
 
 
@@ -130,10 +132,10 @@ def poll(core: Core, ids: Sequence[str] | None = None, *, patient: bool = True) 
 
 
 class _collected:  # noqa: N801  reads as a verb in `with`
-    """Keeps an expected error for later instead of letting it stop the pass."""
+    """Keeps an error for later instead of letting it stop the pass; a provider's defect becomes an error of its own."""
 
-    def __init__(self, errors: list[MediaBrokerError]) -> None:
-        self._errors = errors
+    def __init__(self, errors: list[MediaBrokerError], provider: str) -> None:
+        self._errors, self._provider = errors, provider
 
     def __enter__(self) -> None:
         return None
@@ -143,7 +145,17 @@ class _collected:  # noqa: N801  reads as a verb in `with`
             _log.warning("a provider could not be asked: %s", error)
             self._errors.append(error)
             return True
+        if isinstance(error, Exception) and not isinstance(error, CancelledError):  # that is a broker being closed
+            _log.error("a provider has failed", exc_info=error, extra={"provider": self._provider})
+            self._errors.append(_defect(error, self._provider))
+            return True
         return False
+
+
+def _defect(error: Exception, provider: str) -> ProviderError:
+    failure = ProviderError(f"{provider} has failed: {type(error).__name__}: {error}", provider=provider)
+    failure.__cause__ = error
+    return failure
 
 
 def _described(tx: Connection, job: JobRecord, now: datetime) -> _Live:

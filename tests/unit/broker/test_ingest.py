@@ -11,8 +11,18 @@ import pytest
 from sqlalchemy import select
 
 from mediabroker import Broker, JobState, Transcode
-from mediabroker.errors import MessageNotFoundError, StoreError, UnavailableError
+from mediabroker.broker.ingest import ingest
+from mediabroker.errors import (
+    ConfigurationError,
+    InvalidJobError,
+    JobNotFoundError,
+    MediaBrokerError,
+    MessageNotFoundError,
+    StoreError,
+    UnavailableError,
+)
 from mediabroker.messages import InboundMessage
+from mediabroker.spi import Observation, Origin
 from mediabroker.store.schema import inbox, members
 from tests.ledger import LedgerProvider, notice
 from tests.unit.broker.conftest import HandClock, MakeBroker
@@ -184,6 +194,56 @@ def test_a_vendor_that_cannot_be_asked_postpones_an_adoption_and_blames_no_messa
     body = notice(vendor.ledger, "job-0")
     assert elsewhere.ingest(message(body, count=50)).outcome == "postponed"
     assert elsewhere.quarantined() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "after_five"),
+    [
+        (UnavailableError("out of order", retryable=False), "postponed"),
+        (ConfigurationError("no profile 'media'"), "postponed"),
+        (InvalidJobError("a key with a tab"), "quarantined"),
+        (JobNotFoundError("never heard of it"), "quarantined"),
+        (KeyError("jobQueue"), "quarantined"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_message_whose_job_cannot_be_found_stops_no_other(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch, error: Exception, after_five: str
+) -> None:
+    broker, vendor = make_broker()
+    bad, good = broker.submit(spec), broker.submit(spec)
+    elsewhere, there = make_broker(store="other.db")
+    recover = there.recover
+
+    def fail(origin: Origin, seen: Observation) -> Any:
+        if origin.job_id == bad.id:
+            raise error
+        return recover(origin, seen)
+
+    monkeypatch.setattr(there, "recover", fail)
+    bodies = [notice(vendor.ledger, each) for each in ("job-0", "job-2")]
+    taken = ingest(elsewhere.core, [message(each) for each in bodies])
+    assert [each.outcome for each in taken] == ["postponed", "taken"]
+    assert [each.id for each in elsewhere.list()] == [good.id]
+    (again,) = ingest(elsewhere.core, [message(bodies[0], count=5)])
+    assert again.outcome == after_five
+    assert again.reason
+    assert (str(error) if isinstance(error, MediaBrokerError) else "KeyError") in again.reason
+    (hooked,) = ingest(elsewhere.core, [message(bodies[0], receipt="")])
+    assert (hooked.outcome, hooked.reason) == ("quarantined", again.reason), "no queue would bring it again"
+
+
+def test_a_defect_met_while_a_messages_job_is_looked_for_is_logged_with_its_traceback(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker, vendor = make_broker()
+    broker.submit(spec)
+    elsewhere, there = make_broker(store="other.db")
+    monkeypatch.setattr(there, "recover", lambda *_: {}["jobQueue"])
+    elsewhere.ingest(message(notice(vendor.ledger, "job-0")))
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert record.exc_info
+    assert record.exc_info[0] is KeyError
 
 
 def test_a_store_that_cannot_be_written_takes_nothing_in(make_broker: MakeBroker, spec: Transcode) -> None:
