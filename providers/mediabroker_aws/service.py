@@ -180,7 +180,8 @@ def _observe(native_id: str, reply: Reply | None) -> Observation:
     try:
         view = JobView.model_validate(reply)
     except ValidationError:
-        return Observation(native_id=native_id, phase=str(reply.get("state")), raw=dict(reply))
+        # A state that this release does not know; none where the service cannot tell of the job now.
+        return Observation(native_id=native_id, phase=str(reply.get("state", "not known now")), raw=dict(reply))
     is_submitting = view.state is JobState.SUBMITTING
     return Observation(
         native_id=native_id,

@@ -3,7 +3,8 @@
     POST   /                start a job: `key`, and `scale`, `task`, `env`, `output`, … ; header `Idempotency-Key`
     GET    /jobs/{id}       one job
     GET    /jobs?token=     the job that was started with that `Idempotency-Key`
-    GET    /jobs?ids=a,b    several jobs; those that are not known are left out
+    GET    /jobs?ids=a,b    several jobs; those that are not known are left out, of one that cannot be told of now
+                            there are only `id` and `error`
     DELETE /jobs/{id}       stop a job
 
 Every answer is JSON; every refusal is `{"error": {"code", "message", ...}}`. Who may call is the gateway's business.
@@ -25,7 +26,7 @@ from mediabroker.spi import CancelOutcome
 from mediabroker_aws.functions.proxy import ApiRequest, RefusedError, parse_event, respond
 from mediabroker_aws.functions.upscale_jobs import UpscaleJobs
 from mediabroker_aws.functions.upscale_order import parse_order
-from mediabroker_aws.functions.upscale_refusals import build_error, build_refusal
+from mediabroker_aws.functions.upscale_refusals import build_error, build_refusal, explain
 from mediabroker_aws.functions.upscale_settings import load_settings
 from mediabroker_aws.service_wire import ID_FORM, NOT_FOUND, QUERY_LIMIT, JobView
 
@@ -110,15 +111,28 @@ def _list(jobs: UpscaleJobs, request: ApiRequest) -> dict[str, JsonValue]:
     asked = [each for each in str(ids).split(",") if each]
     if len(asked) > QUERY_LIMIT:
         raise RefusedError(400, f"ids: {len(asked)} jobs; ask for {QUERY_LIMIT} at most")
-    found = [_known(jobs, each) for each in asked if re.fullmatch(ID_FORM, each)]
-    return respond(200, {"jobs": [_shown(each) for each in found if each is not None]})
+    answers = [(each, _told(jobs, each)) for each in asked if re.fullmatch(ID_FORM, each)]
+    troubles = [answer for _, answer in answers if isinstance(answer, Exception)]
+    if troubles and not any(isinstance(answer, JobView) for _, answer in answers):
+        raise troubles[0]
+    return respond(200, {"jobs": [_listed(job_id, answer) for job_id, answer in answers if answer is not None]})
 
 
-def _known(jobs: UpscaleJobs, job_id: str) -> JobView | None:
+def _told(jobs: UpscaleJobs, job_id: str) -> JobView | Exception | None:
+    """The job, None where there is none, or why it cannot be told of now; the others are told of all the same."""
     try:
         return jobs.look(job_id)
     except JobNotFoundError:
         return None
+    except Exception as error:
+        _log.warning("a job cannot be told of", exc_info=error, extra={"job": job_id})
+        return error
+
+
+def _listed(job_id: str, answer: JobView | Exception) -> JsonValue:
+    if isinstance(answer, JobView):
+        return _shown(answer)
+    return {"id": job_id, "error": explain(answer).model_dump(mode="json", exclude_none=True)}
 
 
 def _shown(view: JobView) -> JsonValue:

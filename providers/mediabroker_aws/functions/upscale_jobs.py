@@ -41,15 +41,15 @@ T = TypeVar("T")
 _STEPS = ("single", "array", "merge")
 _LOOKS, _PAUSE_S = 12, 0.4
 _RERUNS = 100
-"""How often the same request for the same source may follow a job that failed."""
+"""How often the same request for the same source may follow a job that failed, or a key one that was refused."""
 
 
 class _EndedError(Exception):
-    """The job has ended before all of it was submitted."""
+    """The job has ended before all of it was submitted; `refusal`: Batch has taken no part of it, and this is why."""
 
-    def __init__(self, view: JobView) -> None:
+    def __init__(self, view: JobView, refusal: ProviderError | None) -> None:
         super().__init__(view.id)
-        self.view = view
+        self.view, self.refusal = view, refusal
 
 
 class UpscaleJobs:
@@ -75,7 +75,8 @@ class UpscaleJobs:
             InvalidOrderError, UnsupportedError: it cannot be done; nothing was started.
             IdempotencyConflictError: the key belongs to another request.
             HoldError: ask again later; the same job will go on.
-            ProviderError: the source, the output or Batch refuse it; `provider_code` says why.
+            ProviderError: the source, the output or Batch refuse it; `provider_code` says why. The same request, or
+                another with its key, may be made again.
         """
         spec = order.spec(self.settings)
         self._provider.check(spec, order.options)
@@ -157,6 +158,8 @@ class UpscaleJobs:
         try:
             members = self._members(ticket)
         except _EndedError as over:
+            if over.refusal is not None:
+                raise over.refusal from over
             return over.view
         return self._view(ticket, members, JobState.QUEUED) if ticket.is_new else self._observed(ticket, members)
 
@@ -164,7 +167,8 @@ class UpscaleJobs:
         """All vendor jobs; those that are missing are submitted first.
 
         Raises:
-            ProviderError: refused before anything had been started.
+            _EndedError: refused, or cancelled, after the job had been written down.
+            ProviderError: refused before that.
         """
         if not ticket.is_new and (known := self._ledger.read(ticket.job_id, "members")):
             return [Member.model_validate(each) for each in known["members"]]
@@ -173,10 +177,12 @@ class UpscaleJobs:
             members = submission.run().members
         except ProviderError as refusal:
             is_cancelled = refusal.provider_code == ErrorCode.CANCELLED.value
-            if not (is_cancelled or submission.accepted):
+            if not submission.is_committed:
                 raise
             state = JobState.CANCELLED if is_cancelled else JobState.FAILED
-            raise _EndedError(self._end(ticket, (), state, error=self._provider.classify(refusal))) from refusal
+            is_untouched = not (is_cancelled or submission.accepted)
+            view = self._end(ticket, (), state, is_untouched=is_untouched, error=self._provider.classify(refusal))
+            raise _EndedError(view, refusal if is_untouched else None) from refusal
         stored: Any = [each.model_dump(mode="json") for each in members]
         self._ledger.write(ticket.job_id, "members", {"members": stored})
         if self._ledger.read(ticket.job_id, "cancel") is not None:  # it came while the last step was on its way
@@ -237,10 +243,16 @@ class UpscaleJobs:
         made = (Output(uri=output, size_bytes=stat.size_bytes),)
         return self._end(ticket, members, JobState.SUCCEEDED, outputs=made, progress=1.0)
 
-    def _end(self, ticket: Ticket, members: Sequence[Member], state: JobState, **more: Any) -> JobView:
-        """Write down how the job ended; what another has written first stands."""
+    def _end(
+        self, ticket: Ticket, members: Sequence[Member], state: JobState, *, is_untouched: bool = False, **more: Any
+    ) -> JobView:
+        """Write down how the job ended; what another has written first stands.
+
+        Args:
+            is_untouched: Batch has taken no part of it, so that its key may lead to another job.
+        """
         view = self._view(ticket, members, state, **more)
-        if self._ledger.write(ticket.job_id, "end", view.model_dump(mode="json")):
+        if self._ledger.write(ticket.job_id, "end", {**view.model_dump(mode="json"), "untouched": is_untouched}):
             return view
         return JobView.model_validate(self._ledger.read(ticket.job_id, "end"))
 
@@ -263,7 +275,12 @@ class UpscaleJobs:
         return ticket
 
     def _id_of_key(self, caller: str, key: str) -> str:
-        return derive_id("key", caller, key)
+        """The id of the job that this key leads to: a new one only where Batch has refused the last outright."""
+        for run in itertools.count(1):
+            job_id = derive_id("key", caller, key, *([str(run)] if run > 1 else []))
+            if run == _RERUNS or not (self._ledger.read(job_id, "end") or {}).get("untouched"):
+                return job_id
+        raise AssertionError("unreachable: the count has no end")
 
     def _id_of_request(self, fresh: Ticket, caller: str) -> str:
         """The id of the job that this request has, or would have: a new one only when the last has come to nothing."""

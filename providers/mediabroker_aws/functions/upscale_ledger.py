@@ -4,7 +4,7 @@ Below `<work>/requests/<job id>/`:
 
     request               what was asked for, and what the reads before the first submit have told
     <step>.<n>.sent       somebody is about to submit this step for the n-th time; whoever wrote it may
-    <step>.<n>.withdrawn  that submit was refused: it had no effect
+    <step>.<n>.withdrawn  that submit was refused for now: it had no effect, and may be made again
     <step>.accepted       the answer of Batch, or of S3 to the manifest
     members               all vendor jobs of the job
     cancel                somebody wants it to stop

@@ -27,7 +27,7 @@ from mediabroker_aws.functions.upscale_order import InvalidOrderError
 from mediabroker_aws.functions.upscale_submission import HoldError
 from mediabroker_aws.service_wire import INTERNAL, NOT_FOUND
 
-__all__ = ["build_error", "build_refusal"]
+__all__ = ["build_error", "build_refusal", "explain"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,20 @@ def build_refusal(error: Exception) -> dict[str, JsonValue]:
         if isinstance(error, kind):
             return answer(error)
     _log.error("the service has failed", exc_info=error)
-    return build_error(500, INTERNAL, f"the service has failed ({type(error).__name__}); its log says more")
+    return build_error(500, INTERNAL, _unforeseen(error))
+
+
+def explain(error: Exception) -> JobError:
+    """Any exception as the error of a job in a list, which is answered for the other jobs' sake."""
+    if isinstance(error, MediaError):
+        return error.error
+    if isinstance(error, ProviderError):
+        return refusal_error(error)
+    return JobError.of(ErrorCode.PROVIDER_INTERNAL, _unforeseen(error))
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"the service has failed ({type(error).__name__}); its log says more"
 
 
 def _of_vendor(error: ProviderError) -> dict[str, JsonValue]:

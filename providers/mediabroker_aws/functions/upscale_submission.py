@@ -98,7 +98,8 @@ class Submission:
         self.ticket = ticket
         self._provider, self._perform, self._ledger = provider, perform, ledger
         self._clock, self._settle_s, self._look = clock, settle_s, look
-        self._is_new, self._is_committed = ticket.is_new, not ticket.is_new
+        self._is_new, self.is_committed = ticket.is_new, not ticket.is_new
+        """Whether the ticket is written: from then on the job exists, and has to end."""
         self._told: list[Told] = []
         self.accepted: list[str] = []
         """The ids of the vendor jobs that Batch has accepted, as far as this run has come."""
@@ -119,7 +120,7 @@ class Submission:
         except _DefiniteError as final:
             raise final.refusal from final
         except ProviderError as trouble:
-            if not self._is_committed:
+            if not self.is_committed:
                 raise
             # The flow would take it for a refusal, and end what has been started.
             raise HoldError(str(trouble), trouble.retry_after_s or _REFUSED_S) from trouble
@@ -137,7 +138,7 @@ class Submission:
         return self._create(call)
 
     def _read(self, call: Call[Any]) -> Reply:
-        if self._is_committed:
+        if self.is_committed:
             return self._recall(call)
         try:
             reply = self._perform(call)
@@ -161,12 +162,12 @@ class Submission:
 
     def _commit(self) -> None:
         """Write the ticket before anything is started; a request that was refused before leaves nothing behind."""
-        if self._is_committed:
+        if self.is_committed:
             return
         self.ticket = self.ticket.model_copy(update={"told": tuple(self._told)})
         if not self._ledger.write(self.ticket.job_id, "request", self.ticket.model_dump(mode="json")):
             raise OvertakenError(f"job {self.ticket.job_id} has been begun by another request")
-        self._is_committed = True
+        self.is_committed = True
 
     def _create(self, call: Call[Any]) -> Reply:
         number, sent = self._last_sent(call)
@@ -196,9 +197,9 @@ class Submission:
         except SubmissionUnknownError as error:
             return self._unknown(call, error)
         except ProviderError as refusal:
-            self._ledger.write(self.ticket.job_id, f"{call.step}.{number}.withdrawn", {"why": str(refusal)})
-            if not refusal.retryable:
+            if not refusal.retryable:  # not withdrawn: nobody may send it again before the end is written
                 raise _DefiniteError(refusal) from refusal
+            self._ledger.write(self.ticket.job_id, f"{call.step}.{number}.withdrawn", {"why": str(refusal)})
             after_s = refusal.retry_after_s or _REFUSED_S
             is_throttled = isinstance(refusal, ThrottledError) and not self.accepted
             raise HoldError(str(refusal), after_s, throttled=is_throttled) from refusal

@@ -258,3 +258,10 @@ def test_the_original_cannot_be_searched_or_cancelled(original: Driver) -> None:
 def test_the_originals_names(key: str, output: str) -> None:
     source = SuperResolution(input=f"s3://media/{key}", output="s3://media/o.mp4").input
     assert original_output(source) == f"s3://media/{output}"
+
+
+def test_a_job_that_the_service_cannot_tell_of_now_stays_what_it_was(scripted: Scripted, driver: Driver) -> None:
+    error = {"code": "PROVIDER_INTERNAL", "blame": "provider", "retryable": True, "message": "its log says more"}
+    scripted.answers = [answer(200, {"jobs": [{"id": _ID, "error": error}]})]
+    (seen,) = driver.run(driver.provider.query([Member(role="job", native_id=_ID)]))
+    assert (seen.state, seen.not_found, seen.phase) == (None, False, "not known now")

@@ -79,7 +79,8 @@ def test_what_s3_says_of_the_services_own_records(
 
 
 def test_a_source_that_may_not_be_read_is_the_callers_to_mend(against_s3: UpscaleJobs, scripted: Scripted) -> None:
-    scripted.answers = [s3_error(404, "NoSuchKey"), s3_error(403, "AccessDenied")]
+    nothing = s3_error(404, "NoSuchKey")
+    scripted.answers = [nothing, nothing, s3_error(403, "AccessDenied")]  # the job is looked for first
     status, error, _ = post(against_s3)
     assert (status, error["code"]) == (403, "INPUT_DENIED")
     assert "in/clip.mp4" in error["message"]

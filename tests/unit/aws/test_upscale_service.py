@@ -190,6 +190,53 @@ def test_a_source_that_is_no_video_starts_nothing(
     assert service.post({"key": key}, key=named).status_code == 202
 
 
+@pytest.fixture
+def half_service(tmp_path: Path) -> Iterator[Service]:
+    """One of its two queues is not there."""
+    with closing(Service(tmp_path, queue_on_demand="gone")) as service:
+        yield service
+
+
+def test_a_job_that_batch_refuses_has_failed_and_stands_in_nobodys_way(half_service: Service) -> None:
+    service, wanted = half_service, {**_CLIP, "output": "out/other.mp4", "env": "onDemand"}
+    good = service.post(_CLIP).json()["id"]
+    refused = service.post(wanted, key="k")
+    assert (refused.status_code, "gone" in error_of(refused)["message"]) == (500, True)
+    assert service.get("/jobs", token="k").json() == {"jobs": []}
+    (bad,) = service.ids() - {good}
+    jobs = service.get("/jobs", ids=f"{bad},{good}").json()["jobs"]
+    assert [(each["id"], each["state"]) for each in jobs] == [(bad, "FAILED"), (good, "QUEUED")]
+    assert "gone" in jobs[0]["error"]["message"]
+    ended = service.delete(f"/jobs/{bad}")
+    assert (ended.status_code, ended.json()["outcome"], ended.json()["state"]) == (200, "TOO_LATE", "FAILED")
+    service.account.simulator.add_queue("gone")
+    again = service.post(wanted, key="k").json()["id"]
+    assert again not in (good, bad)
+    assert service.post(wanted, key="k").json()["id"] == again
+    assert [each["id"] for each in service.get("/jobs", token="k").json()["jobs"]] == [again]
+    assert service.get(f"/jobs/{bad}").json()["state"] == "FAILED", "how a job ended never changes"
+    assert service.steps() == ["array", "merge"] * 2
+
+
+def test_what_batch_has_refused_may_be_asked_again_without_a_key(half_service: Service) -> None:
+    wanted = {**_CLIP, "env": "onDemand"}
+    for _ in range(2):
+        assert half_service.post(wanted).status_code == 500
+    half_service.account.simulator.add_queue("gone")
+    assert half_service.post(wanted).json()["state"] == "QUEUED"
+    assert half_service.steps() == ["array", "merge"]
+
+
+def test_a_job_that_cannot_be_told_of_does_not_hide_the_others(service: Service) -> None:
+    good, spoilt = service.post(_CLIP).json()["id"], "a" * 26
+    service.put(f"wip/requests/{spoilt}/request.json", b"{not a record")
+    told, untold = service.get("/jobs", ids=f"{good},{spoilt}").json()["jobs"]
+    assert told["id"] == good
+    assert (untold.keys(), untold["id"]) == ({"id", "error"}, spoilt)
+    assert untold["error"]["code"] == "PROVIDER_INTERNAL"
+    assert service.get("/jobs", ids=spoilt).status_code == 500, "nobody else waits for this answer"
+
+
 def test_an_output_in_the_way_is_a_409_unless_it_may_be_replaced(service: Service) -> None:
     service.put("out/clip_x2.mp4", b"old")
     answer = service.post(_CLIP)

@@ -41,6 +41,11 @@ class Service:
         """Which steps Batch has accepted, in order."""
         return [job.name.rpartition("-")[2] for job in self.account.simulator.jobs()]
 
+    def ids(self) -> set[str]:
+        """Of all jobs that the service has written down."""
+        listed = self.account.s3.list_objects_v2(Bucket=self.account.bucket, Prefix="wip/requests/")
+        return {each["Key"].split("/")[2] for each in listed.get("Contents", ())}
+
     def advance(self, steps: int = 12) -> None:
         for _ in range(steps):
             self.account.simulator.advance()
