@@ -12,13 +12,13 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, FlexibleChecksumError
 
-from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.errors import ErrorCode, InvalidJobError, MediaError, ProviderError, UnavailableError
 from mediabroker.objects import ObjectStat
 from mediabroker.refs import MediaURI
 from mediabroker_aws.clients import AwsClient
@@ -49,6 +49,9 @@ _NOT_FOUND = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _DENIED = frozenset({"403", "AccessDenied", "AllAccessDisabled", "InvalidObjectState"})
 _CHANGED = frozenset({"412", "PreconditionFailed"})
 _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+_NOTHING_LEFT = frozenset({"416", "InvalidRange"})
+_BARE = frozenset({"400", "403"})
+"""What stands for the code where a refusal has no body. Source: Amazon S3 API Reference, "HeadObject", "Errors"."""
 _ELSEWHERE = frozenset(
     {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
@@ -65,12 +68,28 @@ class S3Store:
 
     def stat(self, uri: MediaURI) -> ObjectStat | None:
         try:
-            found = self._client.call("head_object", Bucket=uri.bucket, Key=uri.key)
+            found = self._head(uri)
         except ProviderError as error:
             if error.provider_code in _NOT_FOUND:
                 return None
             raise _explained(error, uri, writing=False) from error
         return ObjectStat(found["ContentLength"], found["ETag"].strip('"'))
+
+    def _head(self, uri: MediaURI) -> dict[str, Any]:
+        """What `HeadObject` tells. It refuses without a body, and a bare status does not say whether the object may not
+        be read or the credentials are wrong or have expired; a request for one byte does."""
+        where = {"Bucket": uri.bucket, "Key": uri.key}
+        try:
+            return self._client.call("head_object", **where)
+        except ProviderError as error:
+            if error.provider_code not in _BARE:
+                raise
+        try:
+            self._client.call("get_object", **where, Range="bytes=0-0")["Body"].close()
+        except ProviderError as error:
+            if error.provider_code not in _NOTHING_LEFT:  # of an empty object there is no first byte
+                raise
+        return self._client.call("head_object", **where)  # the credentials were read again
 
     def read(self, uri: MediaURI, *, start: int = 0) -> Iterator[bytes]:
         offset, version, failures = start, "", 0
@@ -99,7 +118,7 @@ class S3Store:
         try:
             answer = self._client.call("get_object", Bucket=uri.bucket, Key=uri.key, **conditions, **ranged)
         except ProviderError as error:
-            if error.provider_code in ("416", "InvalidRange"):
+            if error.provider_code in _NOTHING_LEFT:
                 return None
             raise _explained(error, uri, writing=False) from error
         if offset and "ContentRange" not in answer:
@@ -122,19 +141,29 @@ class S3Store:
                 raise _explained(error, uri, writing=True) from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        """See `ObjectStore.list`. A key that no URI can stand for, as one with a control character, is left out, and
+        logged: nothing here could have written it, and the rest of the folder is needed all the same."""
         page: dict[str, Any] = {}
         while True:
             try:
                 answer = self._client.call("list_objects_v2", Bucket=folder.bucket, Prefix=folder.key, **page)
             except ProviderError as error:
                 raise _explained(error, folder, writing=False) from error
-            yield from (MediaURI(f"s3://{folder.bucket}/{each['Key']}") for each in answer.get("Contents", ()))
+            yield from _named(folder.bucket, (each["Key"] for each in answer.get("Contents", ())))
             if not answer.get("IsTruncated"):
                 return
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def close(self) -> None:
         self._client.close()
+
+
+def _named(bucket: str, keys: Iterable[str]) -> Iterator[MediaURI]:
+    for key in keys:
+        try:
+            yield MediaURI(f"s3://{bucket}/{key}")
+        except InvalidJobError as error:
+            _log.warning("an object is left out of a listing: %s", error, extra={"bucket": bucket})
 
 
 class _BrokenError(Exception):

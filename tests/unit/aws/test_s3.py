@@ -78,6 +78,16 @@ def test_a_folder_is_listed_page_by_page_and_cleared_without_its_neighbours(
     assert list(store.list(uri(bucket, "t/"))) == []
 
 
+def test_a_key_that_no_uri_can_stand_for_hides_no_other(
+    store: S3Store, bucket: str, aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    for key in ("t/a.ts", "t/tab\there.ts", "t/z.ts"):
+        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"x")
+    assert list(store.list(uri(bucket, "t/"))) == [uri(bucket, "t/a.ts"), uri(bucket, "t/z.ts")]
+    (record,) = [each for each in caplog.records if "left out" in each.getMessage()]
+    assert r"tab\there" in record.getMessage()
+
+
 @pytest.fixture
 def rough(scripted: Scripted) -> Iterator[S3Store]:
     store = S3Store(settings(scripted.url))
@@ -88,6 +98,60 @@ def rough(scripted: Scripted) -> Iterator[S3Store]:
 BODY = bytes(range(256)) * 20_000
 WHERE = uri("bucket")
 NEVER = reply(206, b"x" * 10, send=0, ETag='"v1"', Content_Range="bytes 1-2/3")
+
+
+def refusing(status: int, code: str, *, head: int = 403, times: int = 99) -> Any:
+    """As S3 does: HEAD is refused with a bare status, GET with a word."""
+    left = [times]
+
+    def answer(handler: Any) -> None:
+        is_head = handler.command == "HEAD"
+        if left[0] <= 0:
+            reply(200 if is_head else 206, b"x", ETag='"v1"', Content_Range="bytes 0-0/1")(handler)
+        elif is_head:
+            reply(head)(handler)
+        else:
+            left[0] -= 1
+            reply(status, f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())(handler)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [(400, 400, "ExpiredToken"), (403, 403, "InvalidAccessKeyId"), (403, 403, "SignatureDoesNotMatch")],
+)
+def test_a_look_with_credentials_that_do_not_do_blames_them_and_not_the_media(
+    scripted: Scripted, rough: S3Store, head: int, status: int, code: str
+) -> None:
+    scripted.answers = [refusing(status, code, head=head)]
+    with pytest.raises(AuthenticationError) as caught:
+        rough.stat(WHERE)
+    assert caught.value.provider_code == code
+    ranges = {headers.get("range") for method, _, headers in scripted.requests if method == "GET"}
+    assert ranges == {"bytes=0-0"}
+
+
+def test_a_look_with_expired_credentials_reads_them_again(scripted: Scripted, rough: S3Store) -> None:
+    scripted.answers = [refusing(400, "ExpiredToken", head=400, times=1)]
+    found = rough.stat(WHERE)
+    assert found is not None
+    assert (found.size_bytes, found.version) == (1, "v1")
+
+
+def test_a_look_at_what_may_not_be_read_is_denied(scripted: Scripted, rough: S3Store) -> None:
+    scripted.answers = [refusing(403, "AccessDenied")]
+    with pytest.raises(MediaError) as caught:
+        rough.stat(WHERE)
+    assert caught.value.error.code is ErrorCode.INPUT_DENIED
+
+
+def test_a_look_at_an_empty_object_survives_that_it_has_no_first_byte(scripted: Scripted, rough: S3Store) -> None:
+    beyond = b"<Error><Code>InvalidRange</Code><Message>no</Message></Error>"
+    scripted.answers = [reply(403), reply(416, beyond), reply(200, b"", ETag='"v0"')]
+    found = rough.stat(WHERE)
+    assert found is not None
+    assert (found.size_bytes, found.version) == (0, "v0")
 
 
 def test_O1_O2_a_download_that_breaks_is_resumed_in_the_same_version(scripted: Scripted, rough: S3Store) -> None:
