@@ -262,6 +262,33 @@ def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
         BatchProvider("p", {**right, **wrong})
 
 
+_FILM = MediaURI("s3://media/" + "影" * 330 + ".mp4")
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "fits"),
+    [
+        ({"user_data": "a" * 8000}, {}, True),
+        ({"user_data": "影" * 2000, "output": _FILM}, {}, True),
+        ({"user_data": "影" * 8000}, {}, False),
+        ({"user_data": "😀" * 2000, "output": _FILM}, {}, False),
+        ({"user_data": '"' * 5000}, {}, False),
+        ({"user_data": "a" * 8000}, {"nodeOverrides": {"a": "影" * 4000}}, False),
+    ],
+)
+def test_what_batch_would_find_too_long_is_refused_before_anything_is_written(
+    rig: BatchRig, driver: Driver, fields: dict[str, Any], options: dict[str, Any], fits: bool
+) -> None:
+    spec, chosen = request(rig, **fields), BatchOptions(extra=options)
+    if not fits:
+        with pytest.raises(UnsupportedError, match="user_data"):
+            driver.provider.check(spec, chosen)
+        return
+    driver.provider.check(spec, chosen)
+    driver.run(driver.provider.submit(spec, chosen, new_context(spec)))
+    assert max(len(json.dumps(params)) for params in sent(driver)) <= 30 << 10, "as botocore sends it"
+
+
 def test_a_stranger_can_take_a_job_over_from_one_event(rig: BatchRig, driver: Driver) -> None:
     started = start(driver, request(rig, user_data={"asset": 42}))
     rig.nudge(started)
