@@ -144,6 +144,8 @@ def test_intermediates_and_unfinished_uploads_go_away_by_themselves(template: Te
     work = template.properties("UpscaleFunction")["Environment"]["Variables"]["MEDIABROKER_UPSCALE_WORK_PREFIX"]
     assert rules["intermediates"]["Prefix"] == f"{work}/"
     assert rules["intermediates"]["ExpirationInDays"] == 7
+    with pytest.raises(ConfigurationError, match="WorkRetentionDays is '6'"):
+        make_template(WorkRetentionDays="6")
     assert rules["unfinished-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] >= 1
     assert "Prefix" not in rules["unfinished-uploads"]
     assert load_template()["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
