@@ -5,6 +5,7 @@ Source: AWS CloudFormation User Guide, "Intrinsic function reference", "Conditio
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -93,6 +94,7 @@ class Template:
             "Ref": self._ref,
             "Condition": self.holds,
             "Fn::GetAtt": lambda argument: lookup(*argument),
+            "Fn::Base64": lambda argument: base64.b64encode(str(self.evaluate(argument)).encode()).decode(),
             "Fn::Sub": lambda argument: _MARK.sub(lambda at: str(self._named(at[1])), argument),
             "Fn::If": lambda argument: self.evaluate(argument[1 if self.holds(argument[0]) else 2]),
             "Fn::Equals": self._equals,

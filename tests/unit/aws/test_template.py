@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import subprocess
+from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from mediabroker.config import BrokerSettings
 from mediabroker_aws import batch_requests as requests
 from mediabroker_aws.deploy.template import Template, load_template, template_text
 from mediabroker_aws.settings import BatchSettings
+from neuron_worker.fleet.scratch import Scratch
 from tests.unit.aws.stack import GIVEN, as_list, canonical, make_template, of_type, statements
 
 _FREE_WHILE_IDLE = {
@@ -216,6 +221,32 @@ def test_one_job_fills_an_inf1_machine_and_has_its_chip(template: Template) -> N
         resources = machines["ComputeResources"]
         assert resources["InstanceTypes"] == ["inf1.xlarge"]
         assert resources["Ec2Configuration"] == [{"ImageType": "ECS_AL2023", "ImageIdOverride": GIVEN["NeuronAmi"]}]
+
+
+def test_the_workers_of_a_machine_share_a_folder_that_each_of_them_may_make(template: Template, tmp_path: Path) -> None:
+    container = template.properties("Worker")["ContainerProperties"]
+    (volume,), (mount,) = container["Volumes"], container["MountPoints"]
+    assert (volume["Name"], mount["ReadOnly"]) == (mount["SourceVolume"], False)
+    assert volume["Host"]["SourcePath"] == "/var/tmp", "its mode is 1777 on every Linux"
+    environment = {each["Name"]: each["Value"] for each in container["Environment"]}
+    inside = Path(environment["MEDIABROKER_SCRATCH"]).relative_to(mount["ContainerPath"])
+    tmp_path.chmod(0o1777)
+    for _ in range(2):
+        Scratch(tmp_path / inside)
+    with pytest.raises(ConfigurationError, match="open to others"):
+        Scratch(tmp_path)
+
+
+def test_a_machine_soon_forgets_its_stopped_containers(template: Template, tmp_path: Path) -> None:
+    data = template.properties("WorkerMachine")["LaunchTemplateData"]
+    user_data = message_from_bytes(base64.b64decode(data["UserData"]))
+    (part,) = user_data.get_payload()
+    assert (user_data.get_content_type(), part.get_content_type()) == ("multipart/mixed", "text/x-shellscript")
+    config = tmp_path / "ecs.config"
+    config.write_text("ECS_CLUSTER=batch\n")
+    script = part.get_payload().replace("/etc/ecs/ecs.config", str(config))
+    subprocess.run(["/bin/bash", "-eu"], input=script, text=True, check=True, timeout=60)
+    assert config.read_text() == "ECS_CLUSTER=batch\nECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=1m\n"
 
 
 def test_without_inf1_workers_run_on_ordinary_machines() -> None:
