@@ -49,7 +49,7 @@ _ARRAY, _MERGE, _SINGLE = "array", "merge", "single"
 _RESERVED = frozenset({"arrayProperties", "dependsOn", "jobName", "jobQueue", "tags", "containerOverrides"})
 """What makes a job findable and a chain a chain; `BatchOptions.extra` may not replace it."""
 _USER_DATA_LIMIT_BYTES = 8192
-"""It travels in the job's environment, and a whole `SubmitJob` may have 30 KiB."""
+"""It travels in the job's environment, as JSON."""
 
 
 class BatchChain(Provider):
@@ -83,7 +83,7 @@ class BatchChain(Provider):
 
         Raises:
             UnsupportedError: also for a capacity without a queue, `extra` that would make a job unfindable, an output
-                that is a folder, and user data that is too large to travel with the job.
+                that is a folder, and what is too large to travel with the job.
             MissingDependencyError: names the command that installs what reads videos.
         """
         super().check(spec, options)
@@ -94,8 +94,13 @@ class BatchChain(Provider):
             raise UnsupportedError(f"options.extra: {', '.join(reserved)} cannot be replaced")
         if spec.output is not None and spec.output.is_folder:
             raise UnsupportedError(f"output: {spec.output} is a folder; {self.name} writes one file")
-        if len(spec.model_dump_json(include={"user_data"})) > _USER_DATA_LIMIT_BYTES:
+        if len(spec.model_dump_json(include={"user_data"}).encode()) > _USER_DATA_LIMIT_BYTES:
             raise UnsupportedError(f"user_data: more than {_USER_DATA_LIMIT_BYTES} bytes do not fit into the job")
+        if (size_bytes := requests.measure_submit(self._settings, spec, chosen)) > requests.SUBMIT_LIMIT_BYTES:
+            raise UnsupportedError(
+                f"user_data: with the output's name and options.extra, SubmitJob would have {size_bytes} bytes; "
+                f"{requests.SUBMIT_LIMIT_BYTES} are allowed, and a character beyond ASCII takes six"
+            )
         if find_spec("av") is None:
             raise MissingDependencyError(f"{self.name} reads videos with av: pip install 'mediabroker[aws]'")
 

@@ -24,6 +24,7 @@ __all__ = [
     "ORIGIN",
     "PREFIX",
     "RETRIES",
+    "SUBMIT_LIMIT_BYTES",
     "Slicing",
     "Task",
     "build_describe",
@@ -34,9 +35,16 @@ __all__ = [
     "build_terminate",
     "choose_slices",
     "job_name",
+    "measure_submit",
 ]
 
 ARRAY_LIMIT = 10_000
+SUBMIT_LIMIT_BYTES = 30 << 10
+"""What a whole `SubmitJob` may have. Source: AWS Batch User Guide, "Service quotas" (job payload size), 2023."""
+_TOKEN_LENGTH = 36
+"""Longer than a job's id and token, as long as an id of Batch."""
+_ATTEMPT_BYTES = 512
+"""How much longer than the job's own output one may be that is only staged."""
 PREFIX = "mb-"
 """Begins the name of every job of ours."""
 ORIGIN = "MEDIABROKER_ORIGIN"
@@ -146,6 +154,20 @@ def build_submit(
         **options.extra,
     }
     return Call("batch", "SubmitJob", params, "create", step, read=_read_id, stand_in={"jobId": f"<{step}.jobId>"})
+
+
+def measure_submit(settings: BatchSettings, spec: JobSpec[Any], options: BatchOptions) -> int:
+    """Bytes of the largest `SubmitJob` of a job as botocore sends it: JSON, with all but ASCII escaped.
+
+    Nothing of the attempt is known yet; `_ATTEMPT_BYTES` are set aside for it, and both outputs that it may have are
+    counted.
+    """
+    unknown = "x" * _TOKEN_LENGTH
+    ctx = SubmitContext(
+        job_id=unknown, attempt=1, token=unknown, input=spec.input, output=spec.output, deliver_to=spec.output
+    )
+    call = build_submit(settings, spec, options, ctx, "merge", step="merge", size=ARRAY_LIMIT, after=unknown)
+    return len(json.dumps(call.params)) + _ATTEMPT_BYTES
 
 
 def build_describe(ids: Sequence[str]) -> Call[list[dict[str, Any]]]:
