@@ -205,7 +205,8 @@ def original(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dr
 
 def test_the_original_is_understood_and_its_output_looked_for(scripted: Scripted, original: Driver) -> None:
     text = b"in/a.b.mp4 started, SuperResolution Job Id is: #0f3a6c2f-8c1e-4d7e#"
-    scripted.answers = [reply(404), reply(200, text), reply(403), reply(200, ETag='"v"')]
+    denied = reply(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")  # HEAD sends no body of it
+    scripted.answers = [reply(404), reply(200, text), denied, denied, reply(200, ETag='"v"')]
     original.provider.check(ORIGINAL_SPEC, None)
     started = start(original, ORIGINAL_SPEC)
     assert [member.native_id for member in started.members] == ["0f3a6c2f-8c1e-4d7e"]
