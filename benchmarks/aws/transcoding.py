@@ -49,11 +49,11 @@ def function(setting: Setting) -> Iterator[Finding]:
     arguments = build_mp4(source, TranscodeSettings(renditions=renditions), rung=rung)
     alone = _ffmpeg([arguments], folder)
     with _account(folder / "aws", clip):
-        home = _accept(request)
+        work = _accept(request)
         worker = Worker(TranscoderSettings(buckets=BUCKET, worker_timeout_s=_LIMIT_S))
         context = Context("worker", "arn", "benchmark", time.time() + _LIMIT_S, memory_mb=10_240)
         with _all_spending() as spent:
-            ended = worker({"work": home}, context)
+            ended = worker({"work": work}, context)
             served = spent()
     if ended["state"] != "succeeded":
         raise RuntimeError(f"the function ended {json.dumps(ended)}")
@@ -129,14 +129,14 @@ def _account(folder: Path, clip: Path) -> Iterator[None]:
 
 
 def _accept(request: TranscodeRequest) -> str:
-    """Put the work down as the service does when it is asked; its home."""
+    """Put the work down as the service does when it is asked; its id."""
     names = Names.of(request, request.src)
     assert names is not None
     board = StatusBoard(AwsClient("s3", AwsSettings()))
     board.write(
-        names.home, Status(state="queued", source=names.source, output=names.output, request=request), replaces=None
+        names.work, Status(state="queued", source=names.source, output=names.output, request=request), replaces=None
     )
-    return names.home
+    return names.work
 
 
 def _finding(what: str, runs: dict[str, Spent], *, goal: float) -> Finding:

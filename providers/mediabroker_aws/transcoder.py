@@ -113,17 +113,18 @@ class LambdaProvider(Provider):
         return seen
 
     def _look(self, member: Member) -> Flow[Observation]:
-        home = member.native_id
-        if home.startswith((states.REFUSED, states.NO_NAME)):
-            return states.observe_refused(home)
-        reply: Any = yield from ask(requests.build_status(home))
+        work = member.native_id
+        if work.startswith((states.REFUSED, states.NO_NAME)):
+            return states.observe_refused(work)
+        reply: Any = yield from ask(requests.build_status(work))
         if reply["status"] is not None:
-            return states.observe(home, reply, silent_after_s=self._settings.silent_after_s)
-        for output in [member.output] if member.output else requests.outputs_at(home):
+            return states.observe(work, reply, silent_after_s=self._settings.silent_after_s)
+        output = member.output or requests.output_of(work)
+        if output is not None:
             there = yield from ask(requests.build_head(output))
             if there["size_bytes"]:
-                return states.observe_existing(home, output)
-        return Observation(native_id=home, not_found=True)
+                return states.observe_existing(work, output)
+        return Observation(native_id=work, not_found=True)
 
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         done = False
@@ -144,7 +145,7 @@ class LambdaProvider(Provider):
             if isinstance(names, str):
                 entries.append({"src": key, "error": names})
                 continue
-            reply = yield from ask(requests.build_status(names.home))
+            reply = yield from ask(requests.build_status(names.work))
             there = reply["status"] or (yield from ask(requests.build_head(names.output)))["size_bytes"]
             if not there:
                 return []
@@ -186,18 +187,18 @@ def _sources(request: TranscodeRequest) -> Flow[list[str]]:
 def _member(request: TranscodeRequest, key: str) -> Member:
     names = requests.names_of(request, key)
     if isinstance(names, Names):
-        return Member(role=_FILE, native_id=names.home, output=names.output)
+        return Member(role=_FILE, native_id=names.work, output=names.output)
     mark = states.REFUSED if names == "not .mp4" else states.NO_NAME
     return Member(role=_FILE, native_id=mark + str(MediaURI(f"s3://{request.bucket}/{key}")))
 
 
-def _cancel(home: str) -> Flow[bool]:
+def _cancel(work: str) -> Flow[bool]:
     """Whether the work was still to be cancelled. What is being published is not: its output may be there already."""
     for _ in range(_CANCEL_TRIES):
-        reply: Any = yield from ask(requests.build_status(home))
+        reply: Any = yield from ask(requests.build_status(work))
         if reply["status"] is None or reply["status"]["state"] not in ("queued", "running"):
             return False
-        answer = yield from ask(requests.build_cancel(home, reply["version"]))
+        answer = yield from ask(requests.build_cancel(work, reply["version"]))
         if answer["cancelled"]:
             return True
     return False

@@ -92,34 +92,34 @@ class LambdaRig(Rig):
 
     def arrange(self, driver: Driver, state: JobState) -> Started:
         started = start(driver, self.spec(self.kind))
-        home = started.members[0].native_id
+        work = started.members[0].native_id
         if state is JobState.CANCELLED:
             driver.run(driver.provider.cancel(started.members))
         elif state is JobState.FAILED:
-            self._claim(home).move(state="failed", error=JobError.of(ErrorCode.MEDIA_CORRUPT, "it breaks off"))
+            self._claim(work).move(state="failed", error=JobError.of(ErrorCode.MEDIA_CORRUPT, "it breaks off"))
         elif state is JobState.RUNNING:
-            self._claim(home)
+            self._claim(work)
         elif state is JobState.SUCCEEDED:
             watch(self, driver, started)
         return started
 
-    def _claim(self, home: str) -> Claim:
-        if home not in self._claims:
-            claim = Claim.take(self._board, home, "the rig")
-            assert claim is not None, f"the rig's worker cannot claim {home}"
-            self._claims[home] = claim
-        return self._claims[home]
+    def _claim(self, work: str) -> Claim:
+        if work not in self._claims:
+            claim = Claim.take(self._board, work, "the rig")
+            assert claim is not None, f"the rig's worker cannot claim {work}"
+            self._claims[work] = claim
+        return self._claims[work]
 
     def nudge(self, started: Started) -> None:
         """The worker's next step: claim, half-way, done. What has ended, or was cancelled, stays as it is."""
         for member in started.members:
-            home = member.native_id
-            seen = self._board.read(home) if home.startswith("s3://") else None
+            work = member.native_id
+            seen = self._board.read(work) if work.startswith("s3://") else None
             if seen is None or seen.status.has_ended:
                 continue
-            claim = self._claims.get(home)
+            claim = self._claims.get(work)
             if claim is None:
-                self._claim(home)
+                self._claim(work)
             elif claim.progress is None:
                 claim.progress = 0.5
                 claim.move(progress=0.5)
@@ -131,10 +131,10 @@ class LambdaRig(Rig):
 
     def count_jobs(self) -> int:
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix="out/")
-        return sum(str(each["Key"]).endswith("/status.json") for each in listed.get("Contents", ()))
+        return sum(str(each["Key"]).endswith("/status-mp4.json") for each in listed.get("Contents", ()))
 
     def unknown_id(self) -> str:
-        return f"s3://{self.bucket}/out/nobody/clip_20160426000001/"
+        return f"s3://{self.bucket}/out/nobody/clip_20160426000001/status-mp4.json"
 
     def inexpressible(self) -> Sequence[JobSpec[Any]]:
         source, folder = f"s3://{self.bucket}/in/clip.mp4", f"s3://{self.bucket}/out/"

@@ -28,14 +28,14 @@ __all__ = [
     "build_time",
     "check_expressible",
     "names_of",
-    "outputs_at",
+    "output_of",
     "transcode_of",
 ]
 
 STEP = "transcode"
 _SEGMENT_S = 6.0
 _TOP = (HEIGHTS_PX[-1], 100_000_000)
-_HOME = re.compile(r"(?P<folder>s3://.+/)(?P<stem>[^/]+)_[0-9]{14}/")
+_WORK = re.compile(r"(?P<folder>s3://.+/(?P<stem>[^/]+)_[0-9]{14}/)status-(?P<type>mp4|m3u8)\.json")
 _USER_DATA_LIMIT_BYTES = 64 << 10
 _RESERVED = frozenset(TranscodeRequest.model_fields)
 
@@ -139,23 +139,23 @@ def build_list(bucket: str, prefix: str) -> Call[Reply]:
     return Call("s3", "ListObjects", {"bucket": bucket, "prefix": prefix})
 
 
-def build_status(home: str) -> Call[Reply]:
-    return Call("s3", "GetStatus", {"home": home})
+def build_status(work: str) -> Call[Reply]:
+    return Call("s3", "GetStatus", {"work": work})
 
 
 def build_head(uri: MediaURI) -> Call[Reply]:
     return Call("s3", "HeadObject", {"uri": str(uri)})
 
 
-def build_cancel(home: str, version: str) -> Call[Reply]:
+def build_cancel(work: str, version: str) -> Call[Reply]:
     """Write down that the work is cancelled, on the condition that its status is still of that version."""
-    return Call("s3", "CancelWork", {"home": home, "version": version}, effect="cancel")
+    return Call("s3", "CancelWork", {"work": work, "version": version}, effect="cancel")
 
 
-def outputs_at(home: str) -> list[MediaURI]:
-    """What may be the output of the work at `home`: the file of either type."""
-    found = _HOME.fullmatch(home)
-    return [MediaURI(f"{home}{found['stem']}.{suffix}") for suffix in ("mp4", "m3u8")] if found else []
+def output_of(work: str) -> MediaURI | None:
+    """Where the work of that id puts its output; None: it is no such id."""
+    found = _WORK.fullmatch(work)
+    return MediaURI(f"{found['folder']}{found['stem']}.{found['type']}") if found else None
 
 
 def names_of(request: TranscodeRequest, key: str) -> Names | str:

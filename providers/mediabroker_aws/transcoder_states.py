@@ -30,8 +30,8 @@ _STATES: Mapping[str, tuple[JobState, int]] = {
 }
 
 
-def observe(home: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Observation:
-    """The work at `home`, as its status says."""
+def observe(work: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Observation:
+    """The work of that id, as its status says."""
     status = Status.model_validate(reply["status"])
     state, sub_rank = _STATES[status.state]
     error = status.error
@@ -41,7 +41,7 @@ def observe(home: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Ob
     if state is JobState.CANCELLED:
         error = JobError.of(ErrorCode.CANCELLED, "cancelled")
     return Observation(
-        native_id=home,
+        native_id=work,
         state=state,
         phase=status.state,
         vendor_attempt=status.attempts,
@@ -64,11 +64,11 @@ def _result(status: Status, state: JobState, error: JobError | None) -> VideoRes
     return made.model_copy(update={"outputs": outputs, "items": (item,)})
 
 
-def observe_existing(home: str, output: MediaURI) -> Observation:
-    """No status is left of the work at `home`, and its output is there; of what source it is, nobody says."""
+def observe_existing(work: str, output: MediaURI) -> Observation:
+    """No status is left of the work of that id, and its output is there; of what source it is, nobody says."""
     result = VideoResult(outputs=(Output(uri=output),))
     raw: JsonValue = {"status": "exist", "dst": str(output)}
-    return Observation(native_id=home, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
+    return Observation(native_id=work, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
 
 
 def observe_refused(native_id: str) -> Observation:
@@ -128,12 +128,15 @@ def _joined(members: Sequence[MemberStatus]) -> VideoResult | None:
     return base.model_copy(update={"outputs": outputs, "items": items})
 
 
+_WORK = r"^s3://[^/]+/.+/status-(?:mp4|m3u8)\.json$"
+
+
 class _Completion(BaseModel):
     """What the worker sends; fields that a later release adds are ignored."""
 
     source: Literal["mediabroker.transcoder"]
     region: str | None = None
-    id: str = Field(pattern=r"^s3://[^/]+/.+/$", max_length=1200)
+    id: str = Field(pattern=_WORK, max_length=1200)
     state: str = Field(max_length=64)
     request: TranscodeRequest
 
@@ -146,7 +149,7 @@ class _Failed(BaseModel):
         condition: str
 
     class Payload(BaseModel):
-        work: str = Field(pattern=r"^s3://[^/]+/.+/$", max_length=1200)
+        work: str = Field(pattern=_WORK, max_length=1200)
 
     context: Context = Field(alias="requestContext")
     payload: Payload = Field(alias="requestPayload")
@@ -157,8 +160,8 @@ def parse_message(message: Mapping[str, JsonValue], *, region: str | None) -> li
     try:
         if message.get("source") != SOURCE:
             failed = _Failed.model_validate(message)
-            where, home = failed.context.arn.split(":")[3:4], failed.payload.work
-            return None if region and where != [region] else [Observation(native_id=home, phase="lost by Lambda")]
+            where, work = failed.context.arn.split(":")[3:4], failed.payload.work
+            return None if region and where != [region] else [Observation(native_id=work, phase="lost by Lambda")]
         told = _Completion.model_validate(message)
     except (ValidationError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""How far the work on one source is: an object beside the output, which is also the claim on the work.
+"""How far the work on one output is: an object beside that output, which is also the claim on the work.
 
 Every change is a conditional write, so of several workers, a late retry and a cancel exactly one wins.
 Source: Amazon S3 User Guide, "Conditional writes" (`If-None-Match: *`, `If-Match`).
@@ -7,9 +7,9 @@ Source: Amazon S3 User Guide, "Conditional writes" (`If-None-Match: *`, `If-Matc
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mediabroker.errors import JobError, ProviderError
 from mediabroker.refs import MediaURI
@@ -21,15 +21,15 @@ __all__ = ["SOURCE", "Seen", "Status", "StatusBoard", "build_completion"]
 
 SOURCE = "mediabroker.transcoder"
 """Marks completion messages."""
-_NAME = "status.json"
 _LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 
 class Status(BaseModel):
-    """The work on one source. `publishing` cannot be cancelled any more; `attempts` counts workers that began.
+    """The work on one output. `publishing` cannot be cancelled any more; `attempts` counts workers that began.
 
-    `existed`: the output was there before, so nothing was done.
+    `existed`: the output was there before, so nothing was done. `folders` are those beside the output that a worker has
+    made for it, each under a name that nobody else has: what is in them, and nothing else, may be removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,6 +42,7 @@ class Status(BaseModel):
     owner: str | None = None
     attempts: int = 0
     existed: bool = False
+    folders: tuple[Annotated[str, Field(pattern=r"^video-[0-9a-f]{8}$")], ...] = ()
     progress: float | None = None
     error: JobError | None = None
     result: VideoResult | None = None
@@ -49,6 +50,11 @@ class Status(BaseModel):
     @property
     def has_ended(self) -> bool:
         return self.state in ("succeeded", "failed", "cancelled")
+
+    @property
+    def home(self) -> str:
+        """The output's folder, as `s3://bucket/folder/`. Others may keep things in it too."""
+        return f"{self.output.rpartition('/')[0]}/"
 
 
 class Seen(NamedTuple):
@@ -60,19 +66,19 @@ class Seen(NamedTuple):
 
 
 class StatusBoard:
-    """Reads and writes statuses; `home` is the folder of one output, as `s3://bucket/folder/`. Thread-safe."""
+    """Reads and writes statuses; `work` is where one lies, and the id of its work. Thread-safe."""
 
     def __init__(self, client: AwsClient) -> None:
         self._client = client
 
-    def read(self, home: str) -> Seen | None:
+    def read(self, work: str) -> Seen | None:
         """The status, or None where there is none.
 
         Raises:
             ProviderError: it cannot be read, or what lies there is none.
         """
         try:
-            answer = self._client.call("get_object", **_where(home))
+            answer = self._client.call("get_object", **_where(work))
             body = answer["Body"].read()
         except ProviderError as error:
             if error.provider_code in _MISSING:
@@ -83,11 +89,11 @@ class StatusBoard:
         try:
             status = Status.model_validate_json(body)
         except ValidationError as error:
-            message = f"{home}{_NAME} is no status of the transcoding service"
+            message = f"{work} is no status of the transcoding service"
             raise ProviderError(message, provider="s3", operation="GetObject") from error
         return Seen(status, answer["ETag"], max(0.0, age.total_seconds()))
 
-    def write(self, home: str, status: Status, *, replaces: str | None) -> str | None:
+    def write(self, work: str, status: Status, *, replaces: str | None) -> str | None:
         """Write on the condition that the status still is as it was read (None: that there is none); its new version.
 
         None: somebody else was quicker. A write whose answer was lost, and whose repetition is refused, is recognised.
@@ -96,22 +102,22 @@ class StatusBoard:
         body = status.model_dump_json(exclude_none=True).encode()
         try:
             answer = self._client.call(
-                "put_object", **_where(home), **condition, Body=body, ContentType="application/json"
+                "put_object", **_where(work), **condition, Body=body, ContentType="application/json"
             )
         except ProviderError as error:
             if error.provider_code not in _LOST | _MISSING:
                 raise
-            seen = self.read(home)
+            seen = self.read(work)
             return seen.etag if seen is not None and seen.status == status else None
         return str(answer["ETag"])
 
 
-def _where(home: str) -> dict[str, Any]:
-    bucket, _, folder = home.removeprefix("s3://").partition("/")
-    return {"Bucket": bucket, "Key": f"{folder}{_NAME}"}
+def _where(work: str) -> dict[str, Any]:
+    bucket, _, key = work.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
 
 
-def build_completion(home: str, status: Status, *, region: str | None) -> dict[str, JsonValue]:
+def build_completion(work: str, status: Status, *, region: str | None) -> dict[str, JsonValue]:
     """The message that tells that the work has ended. Whoever takes it looks at the status itself."""
-    message: dict[str, JsonValue] = {"source": SOURCE, "version": 1, "region": region, "id": home}
+    message: dict[str, JsonValue] = {"source": SOURCE, "version": 1, "region": region, "id": work}
     return {**message, "state": status.state, "output": str(status.output), "request": status.request.fields()}

@@ -144,14 +144,14 @@ class StorageTransport(ObjectTransport):
             listed["ContinuationToken"] = page["NextContinuationToken"]
 
     def _status(self, params: Mapping[str, Any]) -> Reply:
-        seen = self._board.read(params["home"])
+        seen = self._board.read(params["work"])
         if seen is None:
             return {"status": None}
         return {"status": seen.status.model_dump(mode="json"), "version": seen.etag, "age_s": seen.age_s}
 
     def _cancel(self, params: Mapping[str, Any]) -> Reply:
-        seen = self._board.read(params["home"])
+        seen = self._board.read(params["work"])
         if seen is None or seen.etag != params["version"]:
             return {"cancelled": False}
         cancelled = seen.status.model_copy(update={"state": "cancelled"})
-        return {"cancelled": self._board.write(params["home"], cancelled, replaces=seen.etag) is not None}
+        return {"cancelled": self._board.write(params["work"], cancelled, replaces=seen.etag) is not None}

@@ -3,7 +3,8 @@
     {"bucket": "media", "contentprovider": "films", "dst": "out/", "src": "in/2016/", "testflag": "no",
      "time": "20160426000001", "type": "m3u8", "v_bitrate": 2700000, "v_height": 720}
 
-Names: the file `in/2016/clips/a.mp4` of the folder above becomes `out/clips/a_20160426000001/a.m3u8`.
+Names: the file `in/2016/clips/a.mp4` of the folder above becomes `out/clips/a_20160426000001/a.m3u8`, and
+`out/clips/a_20160426000001/status-m3u8.json` is the status of that work: the same file as mp4 is another work there.
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ class TranscodeRequest(BaseModel):
 
 
 class Names(BaseModel):
-    """Where the result of one source lies: `dst` is its key, `folder` a folder of its own, `path` that one's parent."""
+    """Where the result of one source lies: `dst` is its key, `folder` the source's own, `path` that one's parent.
+
+    The folder is the same for every type, and others may keep things in it too.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -115,13 +119,15 @@ class Names(BaseModel):
     stem: str
     folder: str
     dst: str
+    status: str
 
     @classmethod
     def of(cls, request: TranscodeRequest, key: str) -> Names | None:
         """The names for a source; None: it is no `.mp4` file.
 
         Raises:
-            ValueError: no safe or legal key comes out; the message is the reason.
+            ValueError: no safe or legal key comes out, or the source lies where its output would; the message is the
+                reason.
         """
         stem = posixpath.basename(key).removesuffix(_SUFFIX)
         if not key.endswith(_SUFFIX) or not stem:
@@ -129,12 +135,14 @@ class Names(BaseModel):
         folder_of_key = key[: len(key) - len(stem + _SUFFIX)]
         path = request.dst + (folder_of_key.removeprefix(request.src) if request.is_folder else "")
         folder = f"{path}{stem}_{request.time}/"
-        dst = f"{folder}{stem}.{request.type}"
+        dst, status = f"{folder}{stem}.{request.type}", f"{folder}status-{request.type}.json"
         if not _is_safe(dst):
             raise ValueError("its name has an empty, '.' or '..' part")
-        if len(dst.encode()) > 1024 or _UNSAFE.search(dst):
+        if max(len(dst.encode()), len(status.encode())) > 1024 or _UNSAFE.search(dst):
             raise ValueError("its output would have no legal name")
-        return cls(bucket=request.bucket, src=key, path=path, stem=stem, folder=folder, dst=dst)
+        if key.startswith(folder):
+            raise ValueError("it lies in the folder of its own output")
+        return cls(bucket=request.bucket, src=key, path=path, stem=stem, folder=folder, dst=dst, status=status)
 
     @property
     def source(self) -> MediaURI:
@@ -145,9 +153,9 @@ class Names(BaseModel):
         return MediaURI(f"s3://{self.bucket}/{self.dst}")
 
     @property
-    def home(self) -> str:
-        """The folder as a URI: the vendor's id of the work on this source."""
-        return f"s3://{self.bucket}/{self.folder}"
+    def work(self) -> str:
+        """The status as a URI: the vendor's id of the work that makes this type of this source."""
+        return f"s3://{self.bucket}/{self.status}"
 
 
 def _is_safe(key: str) -> bool:

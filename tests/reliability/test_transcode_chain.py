@@ -219,7 +219,7 @@ def test_a_cancel_before_the_worker_came_ends_the_job_and_the_worker_does_nothin
     assert studio.simulator.wait_idle(60)
     assert job.refresh().state is JobState.CANCELLED
     listed = studio.s3.list_objects_v2(Bucket=studio.name, Prefix="out/")["Contents"]
-    assert [each["Key"].rpartition("/")[2] for each in listed] == ["status.json"]
+    assert [each["Key"].rpartition("/")[2] for each in listed] == ["status-mp4.json"]
 
 
 @pytest.mark.parametrize(("source", "code"), [("nowhere/", "INPUT_NOT_FOUND"), ("nowhere.mp4", "INPUT_NOT_FOUND")])

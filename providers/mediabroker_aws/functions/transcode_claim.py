@@ -28,21 +28,21 @@ _RENEW_S = 15.0
 class Claim:
     """Held by one invocation. `lost` is set when somebody else has changed the status: a cancel, or another worker."""
 
-    def __init__(self, board: StatusBoard, home: str, seen: Seen) -> None:
-        self.home, self.lost = home, threading.Event()
+    def __init__(self, board: StatusBoard, work: str, seen: Seen) -> None:
+        self.work, self.lost = work, threading.Event()
         self.progress: float | None = None
         self._board, self._status, self._etag = board, seen.status, seen.etag
         self._lock = threading.Lock()
 
     @classmethod
-    def take(cls, board: StatusBoard, home: str, owner: str) -> Claim | None:
+    def take(cls, board: StatusBoard, work: str, owner: str) -> Claim | None:
         """The claim; None when the work has ended, was never asked for, or is in other hands."""
-        seen = board.read(home)
+        seen = board.read(work)
         if seen is None or seen.status.has_ended:
             return None
         if seen.status.state != "queued" and seen.age_s <= LEASE_S:
             return None
-        claim = cls(board, home, seen)
+        claim = cls(board, work, seen)
         state = "publishing" if seen.status.state == "publishing" else "running"
         # Both deliveries of one invocation bear its id; the status must tell them apart.
         mark = f"{owner}/{secrets.token_hex(4)}"
@@ -57,7 +57,7 @@ class Claim:
         """Write a change; False, and `lost`, when the claim is somebody else's by now."""
         with self._lock:
             status = self._status.model_copy(update=changes)
-            etag = self._board.write(self.home, status, replaces=self._etag)
+            etag = self._board.write(self.work, status, replaces=self._etag)
             if etag is None:
                 self.lost.set()
                 return False
@@ -81,4 +81,4 @@ class Claim:
             try:
                 self.move(progress=self.progress)
             except ProviderError as error:
-                _log.warning("a claim could not be renewed: %s", error, extra={"home": self.home})
+                _log.warning("a claim could not be renewed: %s", error, extra={"work": self.work})

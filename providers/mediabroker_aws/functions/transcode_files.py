@@ -55,7 +55,7 @@ class FileDesk:
             return build_entry(names, "error", f"cannot be started now: {error}")
 
     def _named(self, request: TranscodeRequest, names: Names) -> JsonValue:
-        seen = self._board.read(names.home)
+        seen = self._board.read(names.work)
         if seen is not None and seen.status.state in ("running", "publishing"):
             return build_entry(names, "transcode", "test" if request.is_test else "no")
         try:
@@ -83,14 +83,14 @@ class FileDesk:
                 "invoke",
                 FunctionName=self._settings.worker,
                 InvocationType="Event",
-                Payload=json.dumps({"work": names.home}),
+                Payload=json.dumps({"work": names.work}),
             )
         except ProviderError as error:
             code = ErrorCode.RATE_LIMITED if error.retryable else ErrorCode.PROVIDER_INTERNAL
             reason = JobError.of(code, f"no worker could be started: {error}")
-            self._write(request, names, self._board.read(names.home), state="failed", error=reason)
+            self._write(request, names, self._board.read(names.work), state="failed", error=reason)
             raise
 
     def _write(self, request: TranscodeRequest, names: Names, seen: Seen | None, **said: Any) -> str | None:
         status = Status(source=names.source, output=names.output, request=request, **said)
-        return self._board.write(names.home, status, replaces=seen.etag if seen else None)
+        return self._board.write(names.work, status, replaces=seen.etag if seen else None)

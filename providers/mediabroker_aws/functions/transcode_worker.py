@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -43,6 +44,8 @@ _MARGIN = 0.1
 """Share of the function's time, but `_MARGIN_S` at most, that is kept for uploading and telling."""
 _MARGIN_S = 60.0
 _READ_BYTES = 1 << 20
+_RENDITION = re.compile(r"[^/]+\.(m3u8|ts|m4s|mp4)")
+"""What `mediabroker.media` puts into a ladder's folder."""
 _CONTAINERS: dict[str, Literal["mp4", "hls"]] = {"mp4": "mp4", "m3u8": "hls"}
 
 
@@ -57,7 +60,7 @@ def _worker() -> Worker:
 
 
 class Worker:
-    """Does each work once, however often it is invoked for it: `{"work": <home of the status>}`."""
+    """Does each work once, however often it is invoked for it: `{"work": <URI of its status>}`."""
 
     def __init__(self, settings: TranscoderSettings) -> None:
         self._settings = settings
@@ -72,10 +75,10 @@ class Worker:
         Raises:
             ProviderError: S3 cannot be used now; Lambda is to try again.
         """
-        home = str(event["work"])
-        claim = Claim.take(self._board, home, context.aws_request_id)
+        work = str(event["work"])
+        claim = Claim.take(self._board, work, context.aws_request_id)
         if claim is None:
-            return {"id": home, "state": "not mine"}
+            return {"id": work, "state": "not mine"}
         try:
             with claim.kept():
                 ended = self._done(claim, context)
@@ -87,9 +90,9 @@ class Worker:
             if claim.status.attempts < _ATTEMPTS:
                 claim.move(state="queued")
                 raise
-            _log.exception("the last attempt failed", extra={"home": home})
+            _log.exception("the last attempt failed", extra={"work": work})
             ended = self._failed(claim, JobError.of(ErrorCode.PROVIDER_INTERNAL, f"{type(error).__name__}: {error}"))
-        return {"id": home, "state": ended}
+        return {"id": work, "state": ended}
 
     def _done(self, claim: Claim, context: Any) -> str:
         status = claim.status
@@ -136,15 +139,21 @@ class Worker:
             raise
 
     def _publish(self, claim: Claim, final: Path, result: VideoResult) -> None:
-        """Upload everything but the file that was asked for, pass the point of no return, upload that one."""
+        """Upload everything but the file that was asked for, pass the point of no return, upload that one.
+
+        What may have to be removed again is written down before it is there.
+        """
+        folders = sorted(path.name for path in final.parent.iterdir() if path.is_dir())
+        claim.move(folders=(*claim.status.folders, *folders))
+        _refuse_lost(claim)
         targets = {path: _target(claim, final, path) for path in sorted(final.parent.rglob("*")) if path.is_file()}
         for path, uri in targets.items():
             if path != final:
                 self._store.write(uri, _chunks(path), overwrite=True)
                 _refuse_lost(claim)
         outputs = tuple(each.model_copy(update={"uri": targets[each.uri.path]}) for each in result.outputs)
-        if not claim.move(state="publishing", progress=1.0, result=result.model_copy(update={"outputs": outputs})):
-            _refuse_lost(claim)
+        claim.move(state="publishing", progress=1.0, result=result.model_copy(update={"outputs": outputs}))
+        _refuse_lost(claim)
         self._store.write(targets[final], _chunks(final))
 
     def _succeeded(self, claim: Claim) -> str:
@@ -153,7 +162,7 @@ class Worker:
 
     def _failed(self, claim: Claim, error: JobError) -> str:
         if claim.lost.is_set() or not claim.move(state="failed", error=error):
-            seen = self._board.read(claim.home)
+            seen = self._board.read(claim.work)
             if seen is None or seen.status.state != "cancelled":
                 return "not mine"  # another worker has taken over, and uses the folder
             self._clear(claim)
@@ -162,33 +171,28 @@ class Worker:
         return self._tell(claim)
 
     def _clear(self, claim: Claim) -> None:
-        """Remove what a worker has left in the output's folder, but neither the status nor an output that is whole."""
-        bucket, _, folder = claim.home.removeprefix("s3://").partition("/")
-        kept, listed = {f"{folder}status.json", claim.status.output.key}, {"Bucket": bucket, "Prefix": folder}
-        while True:
-            page = self._s3.call("list_objects_v2", **listed)
-            for each in page.get("Contents", ()):
-                if each["Key"] not in kept:
-                    self._store.delete(MediaURI(f"s3://{bucket}/{each['Key']}"))
-            if not page.get("IsTruncated"):
-                return
-            listed["ContinuationToken"] = page["NextContinuationToken"]
+        """Remove the renditions that workers of this work have begun to upload; the output's folder is everybody's."""
+        for name in claim.status.folders:
+            folder = MediaURI(f"{claim.status.home}{name}/")
+            for uri in self._store.list(folder):
+                if _RENDITION.fullmatch(uri.key.removeprefix(folder.key)):
+                    self._store.delete(uri)
 
     def _tell(self, claim: Claim, *, cancelled: bool = False) -> str:
         status = claim.status.model_copy(update={"state": "cancelled"}) if cancelled else claim.status
         if self._settings.queue_url:
-            message = build_completion(claim.home, status, region=os.environ.get("AWS_REGION"))
+            message = build_completion(claim.work, status, region=os.environ.get("AWS_REGION"))
             try:
                 self._sqs.call("send_message", QueueUrl=self._settings.queue_url, MessageBody=json.dumps(message))
             except ProviderError as error:  # the status says it too, to whoever asks
-                _log.warning("a completion could not be told: %s", error, extra={"home": claim.home})
+                _log.warning("a completion could not be told: %s", error, extra={"work": claim.work})
         return status.state
 
 
 def _target(claim: Claim, final: Path, path: Path) -> MediaURI:
     if path == final:
         return claim.status.output
-    return MediaURI(f"{claim.home}{path.relative_to(final.parent).as_posix()}")
+    return MediaURI(f"{claim.status.home}{path.relative_to(final.parent).as_posix()}")
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

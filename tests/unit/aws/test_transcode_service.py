@@ -63,7 +63,7 @@ def test_a_folder_is_answered_and_worked_off_as_the_manual_says(service: Service
     media = probe(made)
     assert (media.video[0].height_px, media.video[0].codec, media.audio[0].codec) == (64, "h264", "aac")
     (told,) = service.completions()
-    assert (told["state"], told["id"]) == ("succeeded", f"s3://{service.bucket}/out/clips/2015_{TIME}/")
+    assert (told["state"], told["id"]) == ("succeeded", f"s3://{service.bucket}/out/clips/2015_{TIME}/status-mp4.json")
 
 
 def test_a_ladder_is_published_whole_and_its_master_last(service: Service, tmp_path: Path) -> None:
@@ -83,7 +83,9 @@ def test_a_ladder_is_published_whole_and_its_master_last(service: Service, tmp_p
     assert last["LastModified"] >= max(written.values())
     kinds = {each.rpartition(".")[2]: _content_type(service, each) for each in [*written, entry["dst"]]}
     assert kinds == {"m3u8": "application/vnd.apple.mpegurl", "ts": "video/mp2t"}
-    assert service.status(f"out/a_{TIME}/")["result"]["outputs"][0]["uri"] == f"s3://{service.bucket}/{entry['dst']}"
+    status = service.status(f"out/a_{TIME}/", "m3u8")
+    assert status["folders"] == [folder]
+    assert status["result"]["outputs"][0]["uri"] == f"s3://{service.bucket}/{entry['dst']}"
 
 
 def _content_type(service: Service, key: str) -> str:

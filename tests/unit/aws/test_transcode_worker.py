@@ -22,6 +22,7 @@ from tests.unit.aws.transcoding import TIME, Service, clip, serving
 
 FOLDER = f"out/a_{TIME}/"
 OUTPUT = f"{FOLDER}a.mp4"
+STATUS = f"{FOLDER}status-mp4.json"
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def longer(folder: Path) -> Path:
 
 def rewrite(service: Service, **changes: Any) -> None:
     """Change the status as another worker, or a cancel, would."""
-    service.put(f"{FOLDER}status.json", json.dumps({**service.status(FOLDER), **changes}).encode())
+    service.put(STATUS, json.dumps({**service.status(FOLDER), **changes}).encode())
 
 
 def queue(service: Service, source: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_cancelled_work_is_not_begun(service: Service, tmp_path: Path) -> None
     queue(service, clip(tmp_path))
     rewrite(service, state="cancelled")
     release(service)
-    assert service.keys("out/") == [f"{FOLDER}status.json"]
+    assert service.keys("out/") == [STATUS]
     assert service.status(FOLDER)["state"] == "cancelled"
 
 
@@ -105,16 +106,16 @@ def test_a_cancel_ends_a_running_work_and_leaves_nothing(
     _cancel_as_the_provider_does(service)
     assert ended.wait(120)
     assert service.status(FOLDER)["state"] == "cancelled"
-    assert service.keys(FOLDER) == [f"{FOLDER}status.json"]
+    assert service.keys(FOLDER) == [STATUS]
     assert [each["state"] for each in service.completions()] == ["cancelled"]
 
 
 def _cancel_as_the_provider_does(service: Service) -> None:
     for _ in range(1000):  # its progress is written meanwhile, and the condition then fails
-        read = service.s3.get_object(Bucket=service.bucket, Key=f"{FOLDER}status.json")
+        read = service.s3.get_object(Bucket=service.bucket, Key=STATUS)
         body = json.dumps({**json.loads(read["Body"].read()), "state": "cancelled"}).encode()
         try:
-            service.s3.put_object(Bucket=service.bucket, Key=f"{FOLDER}status.json", Body=body, IfMatch=read["ETag"])
+            service.s3.put_object(Bucket=service.bucket, Key=STATUS, Body=body, IfMatch=read["ETag"])
         except service.s3.exceptions.ClientError:
             continue
         return
@@ -125,12 +126,72 @@ def test_the_work_of_a_dead_worker_is_taken_over_and_its_remains_removed(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue(service, clip(tmp_path))
-    rewrite(service, state="running", owner="the dead", attempts=1)
-    service.put(f"{FOLDER}video-0000/half.ts", b"half")
+    rewrite(service, state="running", owner="the dead", attempts=1, folders=["video-0123abcd"])
+    service.put(f"{FOLDER}video-0123abcd/half.ts", b"half")
+    folder = f"{FOLDER}video-0123abcd/"
+    foreign = [f"{folder}deep/half.ts", f"{folder}notes.txt", f"{FOLDER}video-9876fedc/1.ts"]
+    for key in foreign:
+        service.put(key, b"somebody's")
     monkeypatch.setattr(transcode_claim, "LEASE_S", -1.0)
     release(service)
     assert service.status(FOLDER)["attempts"] == 2
-    assert service.keys(FOLDER) == [OUTPUT, f"{FOLDER}status.json"]
+    assert service.keys(FOLDER) == sorted([OUTPUT, STATUS, *foreign])
+
+
+@pytest.mark.parametrize("kinds", [("mp4", "m3u8"), ("m3u8", "mp4")])
+def test_both_types_of_one_source_are_two_works_and_neither_harms_the_other(
+    service: Service, tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    for kind in kinds:
+        (entry,) = service.ask(src="in/a.mp4", type=kind)
+        assert entry["status"] == "transcode"
+    _both_are_there(service)
+
+
+def test_both_types_asked_for_at_once_are_both_made(service: Service, tmp_path: Path) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    service.simulator.faults.add("Event", "delayed", when=lambda params: params["function"] == "worker", times=2)
+    for kind in ("mp4", "m3u8"):
+        assert service.post(src="in/a.mp4", type=kind).json()["videos"][0]["status"] == "transcode"
+    release(service)
+    _both_are_there(service)
+
+
+def _both_are_there(service: Service) -> None:
+    assert [service.status(FOLDER, kind)["state"] for kind in ("mp4", "m3u8")] == ["succeeded", "succeeded"]
+    assert service.keys(OUTPUT)
+    playlist = next(line for line in service.get(f"{FOLDER}a.m3u8").decode().splitlines() if line.endswith(".m3u8"))
+    segment = next(line for line in service.get(f"{FOLDER}{playlist}").decode().splitlines() if line.endswith(".ts"))
+    assert service.keys(f"{FOLDER}{playlist.rpartition('/')[0]}/{segment}")
+    told = {each["id"] for each in service.completions()}
+    assert told == {f"s3://{service.bucket}/{FOLDER}status-{kind}.json" for kind in ("mp4", "m3u8")}
+
+
+@pytest.mark.parametrize("kind", ["mp4", "m3u8"])
+def test_a_source_in_the_folder_of_its_own_output_is_refused_and_nothing_there_is_touched(
+    service: Service, tmp_path: Path, kind: str
+) -> None:
+    mine = [f"x/a_{TIME}/a.mp4", f"x/a_{TIME}/precious.txt"]
+    for key in mine:
+        service.put(key, clip(tmp_path))
+    service.put(f"x/a_{TIME}/b.mp4", clip(tmp_path))
+    (entry,) = service.ask(src=mine[0], dst="x/", type=kind)
+    assert (entry["status"], entry["error"]) == ("error", "it lies in the folder of its own output")
+    of_folder = service.ask(src=f"x/a_{TIME}/", dst="x/", type=kind)
+    assert [each.get("status", each["error"]) for each in of_folder] == ["error", "transcode", "not .mp4"]
+    assert service.keys(f"x/a_{TIME}/") == sorted([*mine, f"x/a_{TIME}/b.mp4"])
+
+
+def test_what_lay_in_the_output_folder_before_a_failed_work_lies_there_after_it(
+    service: Service, tmp_path: Path
+) -> None:
+    queue(service, clip(tmp_path))
+    service.put(f"{FOLDER}precious.txt", b"mine")
+    service.s3.delete_object(Bucket=service.bucket, Key="in/a.mp4")
+    release(service)
+    assert service.status(FOLDER)["state"] == "failed"
+    assert service.keys(FOLDER) == [f"{FOLDER}precious.txt", STATUS]
 
 
 def test_the_work_of_a_living_worker_is_left_alone(service: Service, tmp_path: Path) -> None:
@@ -174,11 +235,11 @@ def test_ffmpeg_ends_before_lambda_would_end_the_function(service: Service, tmp_
     queue(service, longer(tmp_path))
     settings = TranscoderSettings(buckets=service.bucket, worker_timeout_s=10.0, pixels_per_s=1e12)
     hurried = Context("worker", "arn", "id", time.time() + 1.3, memory_mb=1024)  # of which 1 s is kept back
-    ended = Worker(settings)({"work": f"s3://{service.bucket}/{FOLDER}"}, hurried)
+    ended = Worker(settings)({"work": f"s3://{service.bucket}/{STATUS}"}, hurried)
     assert ended["state"] == "failed"
     error = service.status(FOLDER)["error"]
     assert (error["code"], error["message"][:19]) == ("OUT_OF_RESOURCES", "too long for Lambda")
-    assert service.keys(FOLDER) == [f"{FOLDER}status.json"]
+    assert service.keys(FOLDER) == [STATUS]
 
 
 def test_trouble_that_passes_is_tried_again_by_lambda_and_trouble_that_stays_fails_the_work(

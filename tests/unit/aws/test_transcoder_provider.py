@@ -256,7 +256,7 @@ def test_a_cancel_that_meets_a_change_looks_again(provider: LambdaProvider) -> N
         state["refusals"] -= 1
         return {"cancelled": state["refusals"] < 0}
 
-    member = Member(role="file", native_id=f"s3://media/out/a_{TIME}/")
+    member = Member(role="file", native_id=f"s3://media/out/a_{TIME}/status-mp4.json")
     assert drive(provider.cancel([member]), answer) is CancelOutcome.CANCELLED
     assert state["version"] == 5
 
@@ -269,13 +269,14 @@ def test_what_is_being_published_or_over_is_not_cancelled(provider: LambdaProvid
         calls.append(call)
         return {"status": {"state": state} if state else None, "version": "1", "age_s": 0.0}
 
-    member = Member(role="file", native_id=f"s3://media/out/a_{TIME}/")
+    member = Member(role="file", native_id=f"s3://media/out/a_{TIME}/status-mp4.json")
     assert drive(provider.cancel([member]), answer) is CancelOutcome.TOO_LATE
     assert {call.effect for call in calls} == {"read"}
 
 
 def test_a_member_that_is_known_by_its_id_alone_is_found_where_the_id_says(provider: LambdaProvider) -> None:
     home = f"s3://media/out/a_b_{TIME}/"
+    work = f"{home}status-m3u8.json"
     asked: list[Any] = []
 
     def answer(call: Call[Any]) -> Reply:
@@ -284,8 +285,8 @@ def test_a_member_that_is_known_by_its_id_alone_is_found_where_the_id_says(provi
         asked.append(call.params["uri"])
         return {"size_bytes": 5 if call.params["uri"].endswith(".m3u8") else None}
 
-    (seen,) = drive(provider.query([Member(role="file", native_id=home)]), answer)
-    assert asked == [f"{home}a_b.mp4", f"{home}a_b.m3u8"]
+    (seen,) = drive(provider.query([Member(role="file", native_id=work)]), answer)
+    assert asked == [f"{home}a_b.m3u8"]
     assert seen.state is JobState.SUCCEEDED
 
 
@@ -297,7 +298,7 @@ def lambda_record(**changes: Any) -> dict[str, Any]:
         "version": "1.0",
         "timestamp": "2026-11-25T10:00:00.000Z",
         "requestContext": context,
-        "requestPayload": {"work": f"s3://media/out/a_{TIME}/"},
+        "requestPayload": {"work": f"s3://media/out/a_{TIME}/status-mp4.json"},
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
         "responsePayload": {"errorType": "Runtime.ExitError", "errorMessage": "exit status 137"},
         **changes,
@@ -307,6 +308,8 @@ def lambda_record(**changes: Any) -> dict[str, Any]:
 def test_lambdas_record_of_a_dead_worker_points_to_its_work() -> None:
     here = LambdaProvider("transcoder", {"function": "f", "region": "eu-west-1"})
     elsewhere = LambdaProvider("transcoder", {"function": "f", "region": "us-east-1"})
-    assert here.parse(lambda_record()) == [Observation(native_id=f"s3://media/out/a_{TIME}/", phase="lost by Lambda")]
+    assert here.parse(lambda_record()) == [
+        Observation(native_id=f"s3://media/out/a_{TIME}/status-mp4.json", phase="lost by Lambda")
+    ]
     assert elsewhere.parse(lambda_record()) is None
     assert here.parse(lambda_record(requestPayload={"other": "work"})) is None

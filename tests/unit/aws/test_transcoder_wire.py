@@ -77,6 +77,17 @@ def test_an_output_name_beyond_what_s3_allows_is_refused_for_that_file() -> None
         Names.of(request(src="in/"), f"in/{'ä' * 400}.mp4")
 
 
+@pytest.mark.parametrize("kind", ["mp4", "m3u8"])
+def test_a_source_in_the_folder_of_its_own_output_is_refused(kind: str) -> None:
+    key = "x/a_20160426000001/a.mp4"
+    with pytest.raises(ValueError, match="own output"):
+        Names.of(request(src=key, dst="x/", type=kind), key)
+
+
+def test_each_type_of_a_source_is_a_work_of_its_own() -> None:
+    assert len({names("in/a.mp4", src="in/", type=kind).work for kind in ("mp4", "m3u8")}) == 2
+
+
 @pytest.mark.parametrize("key", ["in/a b.mp4", "in/a'\"b.mp4", "in/a#b%20c?.mp4", "in/ä…日本.mp4", "in/a..b.mp4"])
 def test_awkward_names_are_kept_as_they_are(key: str) -> None:
     stem = key.removeprefix("in/").removesuffix(".mp4")
@@ -162,7 +173,7 @@ def test_whatever_is_asked_an_output_lies_in_its_folder_below_dst_or_nothing_doe
         assert found.dst.startswith(found.folder)
         assert found.folder.startswith(found.path)
         assert not {"", ".", ".."} & set(found.dst.split("/"))
-        assert found.home == f"s3://{read.bucket}/{found.folder}"
+        assert found.work == f"s3://{read.bucket}/{found.folder}status-{read.type}.json"
 
 
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.just({})

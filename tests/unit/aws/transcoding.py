@@ -42,8 +42,8 @@ class Service:
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [each["Key"] for each in listed.get("Contents", ())]
 
-    def status(self, folder: str) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads(self.get(f"{folder}status.json"))
+    def status(self, folder: str, kind: str = "mp4") -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self.get(f"{folder}status-{kind}.json"))
         return read
 
     def post(self, **changes: Any) -> httpx.Response:
