@@ -12,7 +12,7 @@ from mediabroker.refs import MediaURI
 from mediabroker.results import Item, Output, VideoResult
 from mediabroker.spi import MemberStatus, Observation, fold_members
 from mediabroker.states import JobState
-from mediabroker_aws.transcoder_status import SOURCE, Status
+from mediabroker_aws.transcoder_status import SOURCE, WORK, LostInvocation, Status
 from mediabroker_aws.transcoder_wire import TranscodeRequest
 
 __all__ = ["NO_NAME", "REFUSED", "fold_files", "observe", "observe_existing", "observe_refused", "parse_message"]
@@ -29,15 +29,20 @@ _STATES: Mapping[str, tuple[JobState, int]] = {
     "cancelled": (JobState.CANCELLED, 0),
 }
 
+_EVENT_AGE_S = 21_600
+"""How long Lambda tries to run an asynchronous invocation at most.
+
+Source: AWS Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation".
+"""
+
 
 def observe(work: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Observation:
     """The work of that id, as its status says."""
     status = Status.model_validate(reply["status"])
     state, sub_rank = _STATES[status.state]
     error = status.error
-    if state is JobState.RUNNING and reply["age_s"] > silent_after_s:
-        state = JobState.FAILED
-        error = JobError.of(ErrorCode.WORKER_CRASHED, f"its worker has said nothing for {reply['age_s']:.0f} s")
+    if lost := _lost(status, state, reply["age_s"], silent_after_s):
+        state, error = JobState.FAILED, lost
     if state is JobState.CANCELLED:
         error = JobError.of(ErrorCode.CANCELLED, "cancelled")
     return Observation(
@@ -51,6 +56,16 @@ def observe(work: str, reply: Mapping[str, Any], *, silent_after_s: float) -> Ob
         result=_result(status, state, error),
         raw=dict(reply["status"]),
     )
+
+
+def _lost(status: Status, state: JobState, age_s: float, silent_after_s: float) -> JobError | None:
+    """Why nobody will end a work whose status was written so long ago; None: somebody may."""
+    if state is JobState.RUNNING and age_s > silent_after_s:
+        return JobError.of(ErrorCode.WORKER_CRASHED, f"its worker has said nothing for {age_s:.0f} s")
+    if state is JobState.QUEUED and age_s > _EVENT_AGE_S + silent_after_s:
+        code = ErrorCode.WORKER_CRASHED if status.attempts else ErrorCode.CAPACITY
+        return JobError.of(code, f"no worker has come for {age_s:.0f} s, and Lambda gives up after {_EVENT_AGE_S} s")
+    return None
 
 
 def _result(status: Status, state: JobState, error: JobError | None) -> VideoResult | None:
@@ -128,39 +143,22 @@ def _joined(members: Sequence[MemberStatus]) -> VideoResult | None:
     return base.model_copy(update={"outputs": outputs, "items": items})
 
 
-_WORK = r"^s3://[^/]+/.+/status-(?:mp4|m3u8)\.json$"
-
-
 class _Completion(BaseModel):
     """What the worker sends; fields that a later release adds are ignored."""
 
     source: Literal["mediabroker.transcoder"]
     region: str | None = None
-    id: str = Field(pattern=_WORK, max_length=1200)
+    id: str = Field(pattern=WORK, max_length=1200)
     state: str = Field(max_length=64)
     request: TranscodeRequest
-
-
-class _Failed(BaseModel):
-    """What Lambda sends to a destination when an invocation of the worker has failed for good."""
-
-    class Context(BaseModel):
-        arn: str = Field(alias="functionArn")
-        condition: str
-
-    class Payload(BaseModel):
-        work: str = Field(pattern=_WORK, max_length=1200)
-
-    context: Context = Field(alias="requestContext")
-    payload: Payload = Field(alias="requestPayload")
 
 
 def parse_message(message: Mapping[str, JsonValue], *, region: str | None) -> list[Observation] | None:
     """The work that a completion, or Lambda's record of a failed invocation, speaks of; None: not of this service."""
     try:
         if message.get("source") != SOURCE:
-            failed = _Failed.model_validate(message)
-            where, work = failed.context.arn.split(":")[3:4], failed.payload.work
+            lost = LostInvocation.model_validate(message)
+            where, work = lost.context.arn.split(":")[3:4], lost.payload.work
             return None if region and where != [region] else [Observation(native_id=work, phase="lost by Lambda")]
         told = _Completion.model_validate(message)
     except (ValidationError, ValueError):

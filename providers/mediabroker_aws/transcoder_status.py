@@ -17,17 +17,20 @@ from mediabroker.results import VideoResult
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.transcoder_wire import TranscodeRequest
 
-__all__ = ["SOURCE", "Seen", "Status", "StatusBoard", "build_completion"]
+__all__ = ["SOURCE", "WORK", "LostInvocation", "Seen", "Status", "StatusBoard", "build_completion"]
 
 SOURCE = "mediabroker.transcoder"
 """Marks completion messages."""
+WORK = r"^s3://[^/]+/.+/status-(?:mp4|m3u8)\.json$"
+"""What the id of a work looks like: it is where its status lies."""
 _LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 
 class Status(BaseModel):
-    """The work on one output. `publishing` cannot be cancelled any more; `attempts` counts workers that began.
+    """The work on one output. `publishing` cannot be cancelled any more.
 
+    `attempts` counts workers that began, `earlier` those of them that began before the work was asked for anew.
     `existed`: the output was there before, so nothing was done. `folders` are those beside the output that a worker has
     made for it, each under a name that nobody else has: what is in them, and nothing else, may be removed.
     """
@@ -41,6 +44,7 @@ class Status(BaseModel):
     request: TranscodeRequest
     owner: str | None = None
     attempts: int = 0
+    earlier: int = 0
     existed: bool = False
     folders: tuple[Annotated[str, Field(pattern=r"^video-[0-9a-f]{8}$")], ...] = ()
     progress: float | None = None
@@ -55,6 +59,24 @@ class Status(BaseModel):
     def home(self) -> str:
         """The output's folder, as `s3://bucket/folder/`. Others may keep things in it too."""
         return f"{self.output.rpartition('/')[0]}/"
+
+
+class LostInvocation(BaseModel):
+    """What Lambda sends to a destination when an invocation of the worker has failed for good.
+
+    Source: AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations".
+    """
+
+    class Context(BaseModel):
+        id: str = Field(alias="requestId")
+        arn: str = Field(alias="functionArn")
+        condition: str
+
+    class Payload(BaseModel):
+        work: str = Field(pattern=WORK, max_length=1200)
+
+    context: Context = Field(alias="requestContext")
+    payload: Payload = Field(alias="requestPayload")
 
 
 class Seen(NamedTuple):

@@ -1,6 +1,7 @@
 """`POST /videoTranscode`: what is asked is checked, each file is looked at and handed to a worker of its own.
 
-The function `handler` takes requests of API Gateway, and the nine fields themselves from whoever may invoke it.
+The function `handler` takes requests of API Gateway, and the nine fields themselves from whoever may invoke it. As the
+destination of the worker's failures it takes Lambda's records of them: their works then fail at once.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from mediabroker.errors import ProviderError
 from mediabroker.models import readable
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.proxy import RefusedError, is_proxy_event, parse_event, respond
+from mediabroker_aws.functions.transcode_claim import end_lost
 from mediabroker_aws.functions.transcode_files import FileDesk
 from mediabroker_aws.functions.transcode_settings import TranscoderSettings, load_settings
 from mediabroker_aws.settings import AwsSettings
+from mediabroker_aws.transcoder_status import LostInvocation, StatusBoard
 from mediabroker_aws.transcoder_wire import TranscodeRequest
 
 __all__ = ["Intake", "handler"]
@@ -59,6 +62,8 @@ class Intake:
         """An answer of the gateway's form to its events; otherwise the answer itself, or `statusCode` and `message`."""
         if isinstance(event, Mapping) and "dispatch" in event:
             return self._go_on(event["dispatch"], context)
+        if isinstance(event, Mapping) and "requestPayload" in event:
+            return {"ended": end_lost(StatusBoard(self._s3), LostInvocation.model_validate(event))}
         proxied = is_proxy_event(event)
         try:
             fields = parse_event(event).fields() if proxied else _object(event)
@@ -86,24 +91,27 @@ class Intake:
         return self._work_off(request, "", context.function_name, self._settings.budget_s)
 
     def _go_on(self, rest: Mapping[str, Any], context: Any) -> dict[str, JsonValue]:
-        """The rest of a folder that was too large for one request. Asked for twice, it is done once."""
+        """The rest of a folder that was too large for one request. Asked for twice, it begins nothing anew."""
         request = TranscodeRequest.model_validate(rest["request"])
         budget_s = max(0.0, context.get_remaining_time_in_millis() / 1000 - _LEFT_S)
-        answer = self._work_off(request, str(rest["after"]), context.function_name, budget_s)
+        asked_at = float(rest.get("asked_at", 0.0))
+        answer = self._work_off(request, str(rest["after"]), context.function_name, budget_s, asked_at)
         return {"looked_at": len(answer["videos"]) if isinstance(answer["videos"], list) else 0}
 
-    def _work_off(self, request: TranscodeRequest, after: str, function: str, budget_s: float) -> dict[str, JsonValue]:
-        started, videos = time.monotonic(), list[JsonValue]()
+    def _work_off(
+        self, request: TranscodeRequest, after: str, function: str, budget_s: float, asked_at: float | None = None
+    ) -> dict[str, JsonValue]:
+        started, now, videos = time.monotonic(), time.time(), list[JsonValue]()
         for keys, more in self._pages(request, after):
-            videos += self._desk.decide(request, keys)
+            videos += self._desk.decide(request, keys, asked_at=asked_at)
             if more and time.monotonic() - started > budget_s:
                 if not request.is_test:
-                    self._hand_over(request, keys[-1], function)
+                    self._hand_over(request, keys[-1], function, now if asked_at is None else asked_at)
                 return {"videos": videos, "more": True}
         return {"videos": videos}
 
-    def _hand_over(self, request: TranscodeRequest, after: str, function: str) -> None:
-        payload = json.dumps({"dispatch": {"request": request.fields(), "after": after}})
+    def _hand_over(self, request: TranscodeRequest, after: str, function: str, asked_at: float) -> None:
+        payload = json.dumps({"dispatch": {"request": request.fields(), "after": after, "asked_at": asked_at}})
         self._lambda.call("invoke", FunctionName=function, InvocationType="Event", Payload=payload)
 
     def _pages(self, request: TranscodeRequest, after: str) -> Iterator[tuple[list[str], bool]]:

@@ -13,16 +13,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mediabroker.errors import ProviderError
-from mediabroker_aws.transcoder_status import Seen, Status, StatusBoard
+from mediabroker.errors import ErrorCode, JobError, ProviderError
+from mediabroker_aws.transcoder_status import LostInvocation, Seen, Status, StatusBoard
 
-__all__ = ["Claim"]
+__all__ = ["Claim", "end_lost"]
 
 _log = logging.getLogger(__name__)
 
 LEASE_S = 45.0
 """A claim that was not renewed for so long is dead; Lambda's first retry comes after a minute."""
 _RENEW_S = 15.0
+
+
+_TOO_OLD = "EventAgeExceeded"
+
+
+def end_lost(board: StatusBoard, lost: LostInvocation) -> bool:
+    """Write down that a work has failed which Lambda has given up; False: it has ended, or is another invocation's.
+
+    What is being published may be whole, and whoever reads the status will see it fall silent.
+    """
+    work, seen = lost.payload.work, board.read(lost.payload.work)
+    if seen is None or seen.status.state not in ("queued", "running"):
+        return False
+    if seen.status.owner is not None and not seen.status.owner.startswith(f"{lost.context.id}/"):
+        return False
+    code = ErrorCode.CAPACITY if lost.context.condition == _TOO_OLD else ErrorCode.WORKER_CRASHED
+    error = JobError.of(code, f"Lambda has given its worker up: {lost.context.condition}")
+    failed = seen.status.model_copy(update={"state": "failed", "error": error})
+    return board.write(work, failed, replaces=seen.etag) is not None
 
 
 class Claim:

@@ -87,7 +87,7 @@ class Worker:
         except Exception as error:
             if claim.status.state == "publishing":
                 raise  # the output may be there; whoever comes next finds out
-            if claim.status.attempts < _ATTEMPTS:
+            if claim.status.attempts - claim.status.earlier < _ATTEMPTS:
                 claim.move(state="queued")
                 raise
             _log.exception("the last attempt failed", extra={"work": work})

@@ -256,15 +256,85 @@ def test_trouble_that_passes_is_tried_again_by_lambda_and_trouble_that_stays_fai
     assert service.status(FOLDER)["state"] == "succeeded"
 
 
-class _Unreachable:
-    """A worker whose downloads do not get through the first time it runs."""
+def test_a_work_that_lambda_gives_up_between_its_workers_tries_fails_at_once(service: Service, tmp_path: Path) -> None:
+    _give_up(service, tmp_path, lambda work: None)
+    status = service.status(FOLDER)
+    assert (status["state"], status["attempts"]) == ("failed", 2)
+    assert (status["error"]["code"], status["error"]["retryable"]) == ("WORKER_CRASHED", True)
 
-    def __init__(self, worker: Any, url: str) -> None:
-        self._worker, self._url, self._runs = worker, url, 0
+
+def test_a_work_that_another_invocation_has_taken_up_is_not_ended_by_the_record_of_a_lost_one(
+    service: Service, tmp_path: Path
+) -> None:
+    _give_up(service, tmp_path, lambda work: rewrite(service, state="running", owner="the living/1"))
+    assert service.status(FOLDER)["state"] == "running"
+
+
+def _give_up(service: Service, folder: Path, meanwhile: Any) -> None:
+    """All tries of Lambda meet trouble: the first before it has the claim, the others in the work."""
+    worker, intake = service.simulator.find("worker").handler, service.simulator.find("transcode").handler
+
+    def told(record: dict[str, Any]) -> None:
+        meanwhile(record["requestPayload"]["work"])
+        intake(record, None)
+
+    troubled = _Unreachable(worker, "http://127.0.0.1:9", runs=3, claims_from=2)
+    service.simulator.add(Function("worker", troubled, on_failure=told))
+    service.put("in/a.mp4", clip(folder))
+    service.ask(src="in/a.mp4")
+
+
+def test_attempts_never_become_fewer_when_a_work_is_asked_for_again(service: Service, tmp_path: Path) -> None:
+    service.put("in/a.mp4", clip(tmp_path))
+    service.simulator.faults.add("Event", "dropped")
+    service.ask(src="in/a.mp4")
+    for state in ("queued", "failed"):
+        rewrite(service, state=state, attempts=2)
+        service.simulator.faults.add("Event", "dropped")
+        service.ask(src="in/a.mp4")
+        assert (service.status(FOLDER)["state"], service.status(FOLDER)["attempts"]) == ("queued", 2)
+    service.ask(src="in/a.mp4")
+    assert (service.status(FOLDER)["state"], service.status(FOLDER)["attempts"]) == ("succeeded", 3)
+
+
+def test_a_cancelled_work_is_not_begun_again_under_the_same_time(service: Service, tmp_path: Path) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state="cancelled")
+    (entry,) = service.ask(src="in/a.mp4")
+    assert (entry["status"], entry["error"]) == ("error", "cancelled")
+    release(service)
+    assert service.keys("out/") == [STATUS]
+    assert service.status(FOLDER)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("state", ["cancelled", "failed", "succeeded"])
+def test_a_dispatch_that_comes_twice_begins_nothing_again_that_has_ended(
+    service: Service, tmp_path: Path, state: str
+) -> None:
+    queue(service, clip(tmp_path))
+    rewrite(service, state=state)
+    before = service.get(STATUS)
+    request = {"bucket": service.bucket, "src": "in/", "dst": "out/", "time": TIME, "type": "mp4"}
+    rest = {"request": request, "after": "in/", "asked_at": time.time()}
+    context = Context("transcode", "arn", "id", time.time() + 100, memory_mb=1024)
+    service.simulator.find("transcode").handler({"dispatch": rest}, context)
+    release(service)
+    assert service.get(STATUS) == before
+    assert service.keys("out/") == [STATUS]
+
+
+class _Unreachable:
+    """A worker whose downloads do not get through the first `runs` times; before `claims_from` it cannot even begin."""
+
+    def __init__(self, worker: Any, url: str, *, runs: int = 1, claims_from: int = 1) -> None:
+        self._worker, self._url, self._troubled, self._claims_from = worker, url, runs, claims_from
+        self._runs = 0
 
     def __call__(self, event: Any, context: Any) -> Any:
         self._runs += 1
-        if self._runs > 1:
+        if self._runs < self._claims_from:
+            raise RuntimeError("the code cannot be loaded")
+        if self._runs > self._troubled:
             return self._worker(event, context)
         from mediabroker_aws.s3 import S3Store
 

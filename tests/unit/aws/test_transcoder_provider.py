@@ -246,6 +246,27 @@ def test_a_worker_that_fell_silent_long_ago_has_crashed(rig: LambdaRig, driver: 
     assert seen.error.retryable
 
 
+@pytest.mark.parametrize(("attempts", "code"), [(0, ErrorCode.CAPACITY), (2, ErrorCode.WORKER_CRASHED)])
+def test_a_file_that_is_queued_for_longer_than_lambda_tries_has_failed_and_may_be_tried_again(
+    rig: LambdaRig, driver: Driver, attempts: int, code: ErrorCode
+) -> None:
+    started = rig.arrange(driver, JobState.QUEUED)
+    provider = LambdaProvider("patient", {**rig.settings, "silent_after_s": 600})
+
+    def after(age_s: float) -> Observation:
+        def aged(call: Call[Any]) -> Reply:
+            answer: Any = driver.perform(call)
+            return {**answer, "status": {**answer["status"], "attempts": attempts}, "age_s": age_s}
+
+        (seen,) = drive(provider.query(started.members), aged)
+        return seen
+
+    assert after(6 * 3600 + 599).state is JobState.QUEUED
+    seen = after(6 * 3600 + 601)
+    assert seen.error
+    assert (seen.state, seen.error.code, seen.error.retryable) == (JobState.FAILED, code, True)
+
+
 def test_a_cancel_that_meets_a_change_looks_again(provider: LambdaProvider) -> None:
     state: dict[str, Any] = {"version": 1, "refusals": 3}
 
