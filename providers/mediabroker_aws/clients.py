@@ -9,12 +9,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from mediabroker.errors import AuthenticationError
 from mediabroker_aws.errors import EXPIRED, translate
 from mediabroker_aws.settings import AwsSettings
 
-__all__ = ["AwsClient"]
+__all__ = ["AwsClient", "read_whole"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class AwsClient:
     def _send(self, operation: str, params: dict[str, Any], *, creates: bool) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(self._connected(), operation)(**params)
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(error, provider=self.service, operation=operation, creates=creates) from error
         return answer
 
@@ -99,3 +100,16 @@ class AwsClient:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def read_whole(body: Any, *, provider: str, operation: str, creates: bool = False) -> bytes:
+    """A streamed answer, as `Body` or `Payload`; `creates`: of a call that must not happen twice.
+
+    Raises:
+        UnavailableError: it breaks off.
+        SubmissionUnknownError: the same, with `creates`.
+    """
+    try:
+        return bytes(body.read())
+    except BotoCoreError as error:
+        raise translate(error, provider=provider, operation=operation, creates=creates) from error

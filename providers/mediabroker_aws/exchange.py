@@ -19,14 +19,14 @@ def exchange(call: Call[Any], send: Callable[[], httpx.Response], **about: Any) 
     """The answer, whatever its status; `about` names provider and operation in what is raised.
 
     Raises:
-        UnavailableError: nothing was sent, or no answer came to a call that creates nothing.
-        SubmissionUnknownError: no answer came to a create.
+        UnavailableError: nothing was sent, or no whole answer came to a call that creates nothing.
+        SubmissionUnknownError: no whole answer came to a create.
     """
     try:
         return send()
     except _NOTHING_SENT as error:
         raise UnavailableError(f"{about['operation']}: {error}", **about) from error
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:  # also a body that cannot be decoded
         raise unclear(call, f"{type(error).__name__}: {error}", **about) from error
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from mediabroker.errors import JobError, ProviderError
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
-from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.clients import AwsClient, read_whole
 from mediabroker_aws.transcoder_wire import TranscodeRequest
 
 __all__ = ["SOURCE", "WORK", "LostInvocation", "Seen", "Status", "StatusBoard", "build_completion"]
@@ -101,7 +101,7 @@ class StatusBoard:
         """
         try:
             answer = self._client.call("get_object", **_where(work))
-            body = answer["Body"].read()
+            body = read_whole(answer["Body"], provider="s3", operation="get_object")
         except ProviderError as error:
             if error.provider_code in _MISSING:
                 return None

@@ -20,7 +20,7 @@ from mediabroker.errors import (
 )
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
-from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.clients import AwsClient, read_whole
 from mediabroker_aws.exchange import exchange, retry_after_s
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.settings import AwsSettings, LambdaSettings, S3Settings
@@ -73,7 +73,7 @@ class FunctionTransport:
         """See `Transport.perform`."""
         payload = json.dumps(call.params).encode()
         answer = self._client.create("invoke", FunctionName=self._function, Payload=payload)
-        body = answer["Payload"].read()
+        body = read_whole(answer["Payload"], creates=True, **_about(call))
         if answer.get("FunctionError"):
             raise SubmissionUnknownError(f"{call.operation}: the function failed: {body[:300]!r}", **_about(call))
         status = 200

@@ -72,11 +72,7 @@ class Intake:
             message: JsonValue = {"message": refusal.message}
             return respond(refusal.status, message) if proxied else {"statusCode": refusal.status, **_object(message)}
         except ProviderError as error:
-            if not error.retryable:
-                raise
-            _log.warning("S3 or Lambda cannot be asked now: %s", error)
-            message = {"message": "busy, ask again"}
-            return respond(503, message, Retry_After="5") if proxied else {"statusCode": 503, **_object(message)}
+            return _own_trouble(error, proxied=proxied)
         return respond(200, answer) if proxied else answer
 
     def _answer(self, fields: Mapping[str, Any], context: Any) -> dict[str, JsonValue]:
@@ -151,6 +147,17 @@ class Intake:
             raise RefusedError(403, f"dst: {request.dst!r} does not lie below {settings.output_prefix}")
         if request.is_folder and request.dst.startswith(request.src):
             raise RefusedError(400, "dst: it lies in src, so the outputs of this request would be sources of the next")
+
+
+def _own_trouble(error: ProviderError, *, proxied: bool) -> dict[str, JsonValue]:
+    """The answer when S3 or Lambda does not do what the service asks of it. Files may be in work already."""
+    if error.retryable:
+        _log.warning("S3 or Lambda cannot be asked now: %s", error)
+        message: JsonValue = {"message": "busy, ask again"}
+        return respond(503, message, Retry_After="5") if proxied else {"statusCode": 503, **_object(message)}
+    _log.error("S3 or Lambda refuses what the service asks: %s", error, extra={"request_id": error.request_id})
+    message = {"message": f"the service cannot do its work: {error}"}
+    return respond(500, message) if proxied else {"statusCode": 500, **_object(message)}
 
 
 def _object(value: Any) -> dict[str, JsonValue]:

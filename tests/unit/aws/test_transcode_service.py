@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,14 @@ import httpx
 import pytest
 
 from mediabroker.media.probe import probe
+from mediabroker_aws.clients import AwsClient
+from mediabroker_aws.functions.transcode_files import FileDesk
+from mediabroker_aws.functions.transcode_settings import TranscoderSettings
+from mediabroker_aws.settings import AwsSettings
+from mediabroker_aws.simulator.functions import Context
+from mediabroker_aws.transcoder_wire import TranscodeRequest
 from tests.clips import make_audio_only, make_clip, make_hls_as_mp4
-from tests.unit.aws.conftest import REGION, Aws
+from tests.unit.aws.conftest import REGION, Aws, Scripted, reply
 from tests.unit.aws.transcoding import KEY, TIME, Service, clip, serving
 
 
@@ -211,6 +218,34 @@ def test_a_folder_beyond_the_budget_is_gone_on_with_by_another_invocation(
         assert looked.json()["more"] is True
         assert service.simulator.wait_idle(120)
         assert service.keys("elsewhere/") == []
+
+
+def test_a_service_that_may_not_go_on_with_a_folder_says_so_in_json(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, aws: Aws, name: str
+) -> None:
+    monkeypatch.setattr("mediabroker_aws.functions.transcode._PAGE", 1)
+    with serving(monkeypatch, endpoint, aws, name, budget_s=0) as service:
+        for index in range(2):
+            service.put(f"in/{index}.mp4", b"no video")
+        fields = {"bucket": service.bucket, "src": "in/", "dst": "out/", "type": "mp4", "time": TIME}
+        intake = service.simulator.find("transcode").handler
+        unknown = Context("no-such-function", "arn", "id", time.time() + 100, memory_mb=1024)
+        proxied = {"httpMethod": "POST", "path": "/", "requestContext": {}, "body": json.dumps(fields)}
+        answers = [intake(event, unknown) for event in (fields, proxied)]
+        assert [answer["statusCode"] for answer in answers] == [500, 500]
+        assert "no-such-function" in answers[0]["message"] == json.loads(answers[1]["body"])["message"]
+
+
+def test_a_file_whose_status_cannot_be_read_does_not_end_the_request_for_the_others(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.answers.append(reply(200, b'{"version": 1}', send=5))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", scripted.url)
+    s3 = AwsClient("s3", AwsSettings(region=REGION, endpoint_url=scripted.url), s3={"addressing_style": "path"})
+    desk = FileDesk(TranscoderSettings(buckets="media", worker="worker"), s3, s3)
+    request = TranscodeRequest(bucket="media", src="in/", dst="out/", type="mp4", time=TIME)
+    entries: list[Any] = desk.decide(request, ["in/a.mp4", "in/b.mp4"])
+    assert [(entry["src"], entry["status"]) for entry in entries] == [("in/a.mp4", "error"), ("in/b.mp4", "error")]
 
 
 def test_what_does_not_fit_is_said_before_any_work(

@@ -185,6 +185,24 @@ def test_each_answer_of_the_wire_is_what_it_means(
     assert scripted.requests[0][2]["x-api-key"] == "secret-key-canary"
 
 
+def test_an_answer_that_breaks_off_or_cannot_be_decoded_leaves_a_create_open_and_a_read_to_be_repeated(
+    scripted: Scripted,
+) -> None:
+    whole, create = b'{"videos": []}', Call("transcoder", "videoTranscode", {"src": "a"}, effect="create", step="s")
+    scripted.answers.append(reply(200, b"no gzip at all", Content_Encoding="gzip"))
+    by_url = LambdaProvider("transcoder", {"url": f"{scripted.url}/x", "api_key": "k"})
+    with closing(by_url.connect("transcoder")) as transport, pytest.raises(SubmissionUnknownError):
+        transport.perform(create)
+    scripted.answers[:] = [reply(200, whole, send=5)]
+    settings = {"function": "f", "region": "eu-west-1", "endpoint_url": scripted.url, "s3_endpoint_url": scripted.url}
+    by_function = LambdaProvider("transcoder", {**settings, "path_style": True})
+    with closing(by_function.connect("transcoder")) as transport, pytest.raises(SubmissionUnknownError):
+        transport.perform(create)
+    status = Call("s3", "GetStatus", {"work": f"s3://media/out/a_{TIME}/status-mp4.json"})
+    with closing(by_function.connect("s3")) as transport, pytest.raises(UnavailableError):
+        transport.perform(status)
+
+
 def test_where_nobody_listens_nothing_was_sent() -> None:
     provider = LambdaProvider("transcoder", {"url": "http://127.0.0.1:9/x", "api_key": "k"})
     with closing(provider.connect("transcoder")) as transport, pytest.raises(UnavailableError):
