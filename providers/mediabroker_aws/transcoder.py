@@ -9,7 +9,6 @@ from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError
 from mediabroker.jobs import JobSpec
-from mediabroker.refs import MediaURI
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -189,7 +188,7 @@ def _member(request: TranscodeRequest, key: str) -> Member:
     if isinstance(names, Names):
         return Member(role=_FILE, native_id=names.work, output=names.output)
     mark = states.REFUSED if names == "not .mp4" else states.NO_NAME
-    return Member(role=_FILE, native_id=mark + str(MediaURI(f"s3://{request.bucket}/{key}")))
+    return Member(role=_FILE, native_id=states.name_refused(mark, request.bucket, key))
 
 
 def _cancel(work: str) -> Flow[bool]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from mediabroker.errors import ErrorCode, JobError
+from mediabroker.errors import ErrorCode, InvalidJobError, JobError
 from mediabroker.refs import MediaURI
 from mediabroker.results import Item, Output, VideoResult
 from mediabroker.spi import MemberStatus, Observation, fold_members
@@ -15,7 +16,16 @@ from mediabroker.states import JobState
 from mediabroker_aws.transcoder_status import SOURCE, WORK, LostInvocation, Status
 from mediabroker_aws.transcoder_wire import TranscodeRequest
 
-__all__ = ["NO_NAME", "REFUSED", "fold_files", "observe", "observe_existing", "observe_refused", "parse_message"]
+__all__ = [
+    "NO_NAME",
+    "REFUSED",
+    "fold_files",
+    "name_refused",
+    "observe",
+    "observe_existing",
+    "observe_refused",
+    "parse_message",
+]
 
 REFUSED, NO_NAME = "not-mp4:", "no-name:"
 """Begin the ids of members that the service does not take: known from their key alone."""
@@ -28,7 +38,7 @@ _STATES: Mapping[str, tuple[JobState, int]] = {
     "failed": (JobState.FAILED, 0),
     "cancelled": (JobState.CANCELLED, 0),
 }
-
+_KEY_LIMIT_BYTES = 1024
 _EVENT_AGE_S = 21_600
 """How long Lambda tries to run an asynchronous invocation at most.
 
@@ -86,20 +96,35 @@ def observe_existing(work: str, output: MediaURI) -> Observation:
     return Observation(native_id=work, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
 
 
+def name_refused(mark: str, bucket: str, key: str) -> str:
+    """The id of a member that the service does not take. Its key may be one that no `MediaURI` can hold."""
+    return f"{mark}s3://{bucket}/{quote(key)}"
+
+
+def _source_of(uri: str) -> MediaURI:
+    """The source that such an id names; as it is quoted there, where nothing else can be shown."""
+    try:
+        return MediaURI(unquote(uri))
+    except InvalidJobError:
+        bucket, _, quoted = uri.removeprefix("s3://").partition("/")
+        return MediaURI(f"s3://{bucket}/{quoted[:_KEY_LIMIT_BYTES]}")
+
+
 def observe_refused(native_id: str) -> Observation:
     """A file that the service does not take."""
-    kind, _, uri = native_id.partition(":")
-    reason = "not .mp4" if f"{kind}:" == REFUSED else "its name makes no safe and legal name of an output"
+    kind, _, quoted = native_id.partition(":")
+    source = _source_of(quoted)
+    reason = "not .mp4" if f"{kind}:" == REFUSED else "no output of it would have a safe and legal name of its own"
     code = ErrorCode.MEDIA_UNSUPPORTED if f"{kind}:" == REFUSED else ErrorCode.INVALID_SPEC
     error = JobError.of(code, reason, provider_code=reason)
-    item = Item(source=MediaURI(uri), outcome="failed", error=error)
+    item = Item(source=source, outcome="failed", error=error)
     return Observation(
         native_id=native_id,
         state=JobState.FAILED,
         phase="error",
         error=error,
         result=VideoResult(items=(item,)),
-        raw={"error": reason, "src": uri},
+        raw={"error": reason, "src": str(source)},
     )
 
 

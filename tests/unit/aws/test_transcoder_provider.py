@@ -249,6 +249,34 @@ def test_a_file_with_a_name_nearly_as_long_as_s3_allows_is_followed_and_one_too_
     assert outcomes == {long: "ok", too_long: "failed", "in/clip.mp4": "ok"}
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("in/b\tc.mp4", "in/b%09c.mp4"),
+        ("in/b\tc.txt", "in/b%09c.txt"),
+        ("in/d/../e.mp4", "in/d/../e.mp4"),
+        ("in/50%20 é.mkv", "in/50%20 é.mkv"),
+        (f"in/\t{'é' * 500}.txt", f"in/%09{'%C3%A9' * 169}%C3%"),
+    ],
+)
+def test_a_key_that_nobody_can_name_is_a_failed_item_and_the_others_are_submitted(
+    provider: LambdaProvider, key: str, shown: str
+) -> None:
+    wanted = spec(input="s3://media/in/")
+
+    def answer(call: Call[Any]) -> Reply:
+        if call.operation == "ListObjects":
+            return {"keys": ["in/a.mp4", key]}
+        return {"videos": [{"status": "transcode"}]} if call.operation == "videoTranscode" else {"status": None}
+
+    good, odd = drive(provider.submit(wanted, None, new_context(wanted)), answer).members
+    assert good.native_id.endswith("/status-mp4.json")
+    (seen,) = drive(provider.query([odd]), answer)
+    assert isinstance(seen.result, VideoResult)
+    assert (seen.native_id, seen.state) == (odd.native_id, JobState.FAILED)
+    assert [(item.source.key, item.outcome) for item in seen.result.items] == [(shown, "failed")]
+
+
 def test_a_worker_that_fell_silent_long_ago_has_crashed(rig: LambdaRig, driver: Driver) -> None:
     started = rig.arrange(driver, JobState.RUNNING)
     provider = LambdaProvider("patient", {**rig.settings, "silent_after_s": 600})
