@@ -13,7 +13,6 @@ import httpx
 from mediabroker.errors import (
     AuthenticationError,
     ConfigurationError,
-    ErrorCode,
     ProviderError,
     SubmissionUnknownError,
     ThrottledError,
@@ -25,19 +24,11 @@ from mediabroker_aws.exchange import exchange, retry_after_s
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.settings import AwsSettings, LambdaSettings, S3Settings
 from mediabroker_aws.transcoder_status import StatusBoard
+from mediabroker_aws.transcoder_wire import REFUSALS
 
 __all__ = ["FunctionTransport", "HttpTransport", "StorageTransport"]
 
 _KEY_VARIABLE = "MEDIABROKER_TRANSCODE_API_KEY"
-_CODES: Mapping[int, ErrorCode] = {
-    400: ErrorCode.INVALID_SPEC,
-    403: ErrorCode.INPUT_DENIED,
-    404: ErrorCode.INPUT_NOT_FOUND,
-    413: ErrorCode.INVALID_SPEC,
-}
-"""What the service's own refusals mean for the job."""
-_FORBIDDEN = "Forbidden"
-"""The gateway's word for a wrong API key; the service's own 403s are whole sentences."""
 
 
 class HttpTransport:
@@ -94,14 +85,14 @@ def _checked(call: Call[Any], status: int, body: bytes, retry_after_s: float | N
         if not isinstance(content, dict):
             raise SubmissionUnknownError(f"{call.operation}: the answer is broken", **_about(call))
         return content
-    message = str(content.get("message", "")) if isinstance(content, dict) else ""
-    said = f"{call.operation}: {status} {message}".rstrip()
+    told: Mapping[str, Any] = content if isinstance(content, dict) else {}
+    said = f"{call.operation}: {status} {told.get('message', '')}".rstrip()
     if status == 429:
         raise ThrottledError(said, provider_code="429", retry_after_s=retry_after_s, **_about(call))
-    if status == 401 or (status == 403 and message in ("", _FORBIDDEN)):
+    if status in (401, 403) and "code" not in told:  # the gateway's: a wrong key, stage or path
         raise AuthenticationError(said, provider_code=str(status), **_about(call))
-    if status in _CODES:
-        raise ProviderError(said, provider_code=_CODES[status].value, **_about(call))
+    if status in REFUSALS:
+        raise ProviderError(said, provider_code=REFUSALS[status].value, **_about(call))
     raise SubmissionUnknownError(said, provider_code=str(status), **_about(call))
 
 

@@ -16,15 +16,32 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from mediabroker.errors import ErrorCode
 from mediabroker.jobs import Rendition
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Origin
 
-__all__ = ["HEIGHTS_PX", "LADDER", "NOT_MP4", "Names", "TranscodeRequest", "build_entry", "choose_renditions"]
+__all__ = [
+    "HEIGHTS_PX",
+    "LADDER",
+    "NOT_MP4",
+    "REFUSALS",
+    "Names",
+    "TranscodeRequest",
+    "build_entry",
+    "choose_renditions",
+]
 
 HEIGHTS_PX = (480, 720, 1080)
 """What `v_height` may be: 480p, 720p, 1080p."""
 NOT_MP4 = "not .mp4"
+REFUSALS: Mapping[int, ErrorCode] = {
+    400: ErrorCode.INVALID_SPEC,
+    403: ErrorCode.INPUT_DENIED,
+    404: ErrorCode.INPUT_NOT_FOUND,
+    413: ErrorCode.INVALID_SPEC,
+}
+"""What the service's own refusals mean for the job. Each says so in its `code`, which the gateway's have not."""
 LADDER = (
     Rendition(height_px=480, video_bitrate_bps=800_000),
     Rendition(height_px=720, video_bitrate_bps=1_600_000),

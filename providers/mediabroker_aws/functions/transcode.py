@@ -24,7 +24,7 @@ from mediabroker_aws.functions.transcode_files import FileDesk
 from mediabroker_aws.functions.transcode_settings import TranscoderSettings, load_settings
 from mediabroker_aws.settings import AwsSettings
 from mediabroker_aws.transcoder_status import LostInvocation, StatusBoard
-from mediabroker_aws.transcoder_wire import TranscodeRequest
+from mediabroker_aws.transcoder_wire import REFUSALS, TranscodeRequest
 
 __all__ = ["Intake", "handler"]
 
@@ -69,7 +69,7 @@ class Intake:
             fields = parse_event(event).fields() if proxied else _object(event)
             answer = self._answer(fields, context)
         except RefusedError as refusal:
-            message: JsonValue = {"message": refusal.message}
+            message: JsonValue = {"message": refusal.message, "code": REFUSALS[refusal.status].value}
             return respond(refusal.status, message) if proxied else {"statusCode": refusal.status, **_object(message)}
         except ProviderError as error:
             return _own_trouble(error, proxied=proxied)

@@ -168,6 +168,7 @@ def test_a_request_that_cannot_be_done_is_a_clear_4xx(
     answer = service.post(**changes)
     assert answer.status_code == status
     assert said in answer.json()["message"]
+    assert answer.json()["code"] == {400: "INVALID_SPEC", 403: "INPUT_DENIED", 404: "INPUT_NOT_FOUND"}[status]
 
 
 def test_a_body_that_is_no_request_is_a_400_and_a_stranger_is_forbidden(service: Service) -> None:

@@ -159,7 +159,13 @@ def test_a_key_may_come_from_the_environment_and_is_missed_by_name(monkeypatch: 
     [
         (reply(400, b'{"message": "time: wrong"}'), ProviderError, "INVALID_SPEC"),
         (reply(403, b'{"message": "Forbidden"}'), AuthenticationError, "AUTH"),
-        (reply(403, b'{"message": "bucket: not here"}'), ProviderError, "INPUT_DENIED"),
+        (reply(403, b'{"message": "Missing Authentication Token"}'), AuthenticationError, "AUTH"),
+        (
+            reply(403, b'{"message": "The security token is expired"}'),
+            AuthenticationError,
+            "AUTH",
+        ),
+        (reply(403, b'{"message": "bucket: not here", "code": "INPUT_DENIED"}'), ProviderError, "INPUT_DENIED"),
         (reply(404, b'{"message": "src: nothing"}'), ProviderError, "INPUT_NOT_FOUND"),
         (reply(429, b'{"message": "Too Many Requests"}', Retry_After="7"), ThrottledError, "RATE_LIMITED"),
         (reply(500, b"{}"), SubmissionUnknownError, "UNKNOWN"),
