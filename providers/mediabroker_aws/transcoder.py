@@ -30,6 +30,7 @@ from mediabroker_aws import transcoder_requests as requests
 from mediabroker_aws import transcoder_states as states
 from mediabroker_aws.batch_states import refusal_error
 from mediabroker_aws.options import LambdaOptions
+from mediabroker_aws.service import guarded
 from mediabroker_aws.settings import LambdaSettings, build_settings
 from mediabroker_aws.transcoder_transports import FunctionTransport, HttpTransport, StorageTransport
 from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, build_entry
@@ -49,7 +50,7 @@ class LambdaProvider(Provider):
     type: ClassVar[str] = "aws-lambda"
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        super().__init__(name, settings)
+        super().__init__(name, guarded(settings))
         self._settings = build_settings(LambdaSettings, f"providers.{name}", settings)
         self.account, self.region = self._settings.account, self._settings.region
 

@@ -209,6 +209,12 @@ def test_an_answer_that_breaks_off_or_cannot_be_decoded_leaves_a_create_open_and
         transport.perform(status)
 
 
+def test_a_key_is_not_shown_by_the_provider_that_holds_it() -> None:
+    provider = LambdaProvider("transcoder", {"url": "https://nowhere.invalid/x", "api_key": "key-canary"})
+    assert "canary" not in f"{provider.settings!r}{vars(provider)!r}"
+    provider.connect("transcoder").close()
+
+
 def test_where_nobody_listens_nothing_was_sent() -> None:
     provider = LambdaProvider("transcoder", {"url": "http://127.0.0.1:9/x", "api_key": "k"})
     with closing(provider.connect("transcoder")) as transport, pytest.raises(UnavailableError):
