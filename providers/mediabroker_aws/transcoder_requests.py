@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -63,7 +64,7 @@ def check_expressible(name: str, spec: Transcode, options: LambdaOptions) -> Non
         raise UnsupportedError(f"renditions: {name} makes the first rungs of its own ladder, not {wanted}")
     if reserved := sorted(_RESERVED & set(options.extra)):
         raise UnsupportedError(f"options.extra: {', '.join(reserved)} cannot be replaced")
-    if len(spec.model_dump_json(include={"user_data"})) > _USER_DATA_LIMIT_BYTES:
+    if len(json.dumps(spec.user_data).encode()) > _USER_DATA_LIMIT_BYTES:
         raise UnsupportedError(f"user_data: more than {_USER_DATA_LIMIT_BYTES} bytes do not travel with the request")
 
 

@@ -117,6 +117,7 @@ def test_renditions_that_the_ladder_holds_are_asked_for_exactly(provider: Lambda
         ({"renditions": [{"height_px": 360, "video_bitrate_bps": 800_000}]}, "renditions"),
         ({"container": "hls", "renditions": LADDER[1:3]}, "renditions"),
         ({"user_data": "x" * 70_000}, "user_data"),
+        ({"user_data": "é" * 20_000}, "user_data"),
     ],
 )
 def test_what_the_service_cannot_be_told_is_refused_by_name(
