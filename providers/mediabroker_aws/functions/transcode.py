@@ -20,6 +20,7 @@ from mediabroker.models import readable
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.proxy import RefusedError, is_proxy_event, parse_event, respond
 from mediabroker_aws.functions.transcode_claim import end_lost
+from mediabroker_aws.functions.transcode_ends import EndTeller
 from mediabroker_aws.functions.transcode_files import FileDesk
 from mediabroker_aws.functions.transcode_settings import TranscoderSettings, load_settings
 from mediabroker_aws.settings import AwsSettings
@@ -57,13 +58,14 @@ class Intake:
         # A worker that is started twice does its work once, so a lost answer may be asked for again.
         self._lambda = AwsClient("lambda", AwsSettings(), attempts=3)
         self._desk = FileDesk(settings, self._s3, self._lambda)
+        self._teller = EndTeller(settings)
 
     def __call__(self, event: Any, context: Any) -> Any:
         """An answer of the gateway's form to its events; otherwise the answer itself, or `statusCode` and `message`."""
         if isinstance(event, Mapping) and "dispatch" in event:
             return self._go_on(event["dispatch"], context)
         if isinstance(event, Mapping) and "requestPayload" in event:
-            return {"ended": end_lost(StatusBoard(self._s3), LostInvocation.model_validate(event))}
+            return self._end_lost(LostInvocation.model_validate(event))
         proxied = is_proxy_event(event)
         try:
             fields = parse_event(event).fields() if proxied else _object(event)
@@ -74,6 +76,12 @@ class Intake:
         except ProviderError as error:
             return _own_trouble(error, proxied=proxied)
         return respond(200, answer) if proxied else answer
+
+    def _end_lost(self, lost: LostInvocation) -> dict[str, JsonValue]:
+        ended = end_lost(StatusBoard(self._s3), lost)
+        if ended is not None:
+            self._teller.tell(lost.payload.work, ended)
+        return {"ended": ended is not None}
 
     def _answer(self, fields: Mapping[str, Any], context: Any) -> dict[str, JsonValue]:
         try:

@@ -28,20 +28,20 @@ _RENEW_S = 15.0
 _TOO_OLD = "EventAgeExceeded"
 
 
-def end_lost(board: StatusBoard, lost: LostInvocation) -> bool:
-    """Write down that a work has failed which Lambda has given up; False: it has ended, or is another invocation's.
+def end_lost(board: StatusBoard, lost: LostInvocation) -> Status | None:
+    """Write down that a work has failed which Lambda has given up; None: it has ended, or is another invocation's.
 
     What is being published may be whole, and whoever reads the status will see it fall silent.
     """
     work, seen = lost.payload.work, board.read(lost.payload.work)
     if seen is None or seen.status.state not in ("queued", "running"):
-        return False
+        return None
     if seen.status.owner is not None and not seen.status.owner.startswith(f"{lost.context.id}/"):
-        return False
+        return None
     code = ErrorCode.CAPACITY if lost.context.condition == _TOO_OLD else ErrorCode.WORKER_CRASHED
     error = JobError.of(code, f"Lambda has given its worker up: {lost.context.condition}")
     failed = seen.status.model_copy(update={"state": "failed", "error": error})
-    return board.write(work, failed, replaces=seen.etag) is not None
+    return failed if board.write(work, failed, replaces=seen.etag) else None
 
 
 class Claim:

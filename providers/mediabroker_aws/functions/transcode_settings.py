@@ -12,9 +12,10 @@
                                             an invocation of its own; default 15, as API Gateway waits 29 s
 
 Region and endpoints are what every AWS SDK reads. The role of the function that is asked needs `s3:GetObject` on
-sources, `s3:GetObject` and `s3:PutObject` on outputs, `s3:ListBucket`, and `lambda:InvokeFunction` on itself and the
-worker; the worker's needs the first four, `s3:DeleteObject` and `s3:AbortMultipartUpload` on outputs, and
-`sqs:SendMessage` on the queue.
+sources, `s3:GetObject` and `s3:PutObject` on outputs, `s3:ListBucket`, `lambda:InvokeFunction` on itself and the
+worker, and `sqs:SendMessage` on the queue; the worker's needs the first four, `s3:DeleteObject` and
+`s3:AbortMultipartUpload` on outputs, and `sqs:SendMessage` too. Where the function that is asked is the destination of
+the worker's failures, the worker's role also needs `lambda:InvokeFunction` on it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@ for. Whatever happens, its working folder is removed, and ffmpeg ends before Lam
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from mediabroker.errors import ErrorCode, JobError, MediaError, ProviderError
+from mediabroker.errors import ErrorCode, JobError, MediaError
 from mediabroker.media.limits import PROCESS_LIMITS
 from mediabroker.media.publish import workplace
 from mediabroker.media.transcode import TranscodeSettings, transcode
@@ -26,12 +24,13 @@ from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.transcode_claim import Claim
+from mediabroker_aws.functions.transcode_ends import EndTeller
 from mediabroker_aws.functions.transcode_limits import TOO_LONG, check_fits
 from mediabroker_aws.functions.transcode_settings import TranscoderSettings, load_settings
 from mediabroker_aws.metadata import read_metadata
 from mediabroker_aws.s3 import S3Store
 from mediabroker_aws.settings import AwsSettings
-from mediabroker_aws.transcoder_status import StatusBoard, build_completion
+from mediabroker_aws.transcoder_status import StatusBoard
 from mediabroker_aws.transcoder_wire import choose_renditions
 
 __all__ = ["Worker", "handler"]
@@ -65,7 +64,7 @@ class Worker:
     def __init__(self, settings: TranscoderSettings) -> None:
         self._settings = settings
         self._s3 = AwsClient("s3", AwsSettings(), attempts=3)
-        self._sqs = AwsClient("sqs", AwsSettings(), attempts=3)
+        self._teller = EndTeller(settings)
         self._board = StatusBoard(self._s3)
         self._store = S3Store({})
 
@@ -180,12 +179,7 @@ class Worker:
 
     def _tell(self, claim: Claim, *, cancelled: bool = False) -> str:
         status = claim.status.model_copy(update={"state": "cancelled"}) if cancelled else claim.status
-        if self._settings.queue_url:
-            message = build_completion(claim.work, status, region=os.environ.get("AWS_REGION"))
-            try:
-                self._sqs.call("send_message", QueueUrl=self._settings.queue_url, MessageBody=json.dumps(message))
-            except ProviderError as error:  # the status says it too, to whoever asks
-                _log.warning("a completion could not be told: %s", error, extra={"work": claim.work})
+        self._teller.tell(claim.work, status)
         return status.state
 
 

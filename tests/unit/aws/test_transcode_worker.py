@@ -261,6 +261,7 @@ def test_a_work_that_lambda_gives_up_between_its_workers_tries_fails_at_once(ser
     status = service.status(FOLDER)
     assert (status["state"], status["attempts"]) == ("failed", 2)
     assert (status["error"]["code"], status["error"]["retryable"]) == ("WORKER_CRASHED", True)
+    assert [each["state"] for each in service.completions()] == ["failed"]
 
 
 def test_a_work_that_another_invocation_has_taken_up_is_not_ended_by_the_record_of_a_lost_one(
