@@ -6,9 +6,11 @@ the real worker, functions the real handlers, with the names, environments, limi
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ class AwsSandbox:
             self.batch = parts.enter_context(self._make_batch(parts, stack, bus, parallel))
             self.environment["AWS_ENDPOINT_URL_BATCH"] = self.batch.url
             front = parts.enter_context(self._make_front())
-            for function in stack.functions(self.environment, bus.put_record):
+            for function in stack.functions(self.environment, bus.put_record, partial(_report, front.simulator)):
                 front.simulator.add(function)
             self.settings = _settings(stack, moto.url, self.batch.url, front.url)
             self.facts = {
@@ -123,6 +125,11 @@ class AwsSandbox:
         front = LambdaFront(simulator, secrets={_ACCESS_KEY: _SECRET_KEY}, api_keys={API_KEY})
         self.environment["AWS_ENDPOINT_URL_LAMBDA"] = front.url
         return front
+
+
+def _report(simulator: LambdaSimulator, function: str, record: dict[str, Any]) -> None:
+    """Lambda tells a function of an invocation of another one that it has given up."""
+    simulator.accept(simulator.find(function), json.dumps(record).encode())
 
 
 def _settings(stack: Stack, moto_url: str, batch_url: str, lambda_url: str) -> dict[str, dict[str, Any]]:

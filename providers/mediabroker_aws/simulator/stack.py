@@ -7,6 +7,7 @@ template; this module knows none of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from mediabroker_aws.deploy.template import Template
@@ -56,9 +57,13 @@ class Stack:
         self.told_statuses = frozenset[str](self._property("JobChanges", "EventPattern")["detail"]["status"])
 
     def functions(
-        self, environment: Mapping[str, str], on_failure: Callable[[dict[str, Any]], None]
+        self,
+        environment: Mapping[str, str],
+        tell_queue: Callable[[dict[str, Any]], None],
+        tell_function: Callable[[str, dict[str, Any]], None],
     ) -> Iterator[Function]:
-        """The functions. `environment` is what Lambda itself puts into theirs; `on_failure` is their destination."""
+        """The functions. `environment` is what Lambda itself puts into theirs; the others take the records of failures
+        whose destination is the queue, or a function of a name."""
         configured = {
             self._references[each["FunctionName"]["Ref"]]: each
             for each in (self._raw(name) for name in self._of_type("Lambda::EventInvokeConfig"))
@@ -74,8 +79,20 @@ class Stack:
                 memory_mb=own["MemorySize"],
                 concurrency=own.get("ReservedConcurrentExecutions"),
                 retries=retries["MaximumRetryAttempts"] if retries else 2,
-                on_failure=on_failure if retries else None,
+                on_failure=self._destination(retries, tell_queue, tell_function) if retries else None,
             )
+
+    def _destination(
+        self,
+        retries: Mapping[str, Any],
+        tell_queue: Callable[[dict[str, Any]], None],
+        tell_function: Callable[[str, dict[str, Any]], None],
+    ) -> Callable[[dict[str, Any]], None]:
+        told = self._template.evaluate(retries["DestinationConfig"]["OnFailure"]["Destination"])
+        for function in self._of_type("Lambda::Function"):
+            if told == self._look_up(function, "Arn"):
+                return partial(tell_function, self._references[function])
+        return tell_queue
 
     def add_routes(self, front: LambdaFront) -> str:
         """Serve the paths of the REST API, with the key that the template asks for by default; the stage's URL."""

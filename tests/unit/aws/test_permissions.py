@@ -66,10 +66,10 @@ def test_functions_may_do_what_their_code_can_call_and_nothing_else(template: Te
     module = properties["ImageConfig"]["Command"][0].rpartition(".")[0]
     needed = actions_of(operations_in(reachable(module))) - _NEVER.get(function, set())
     needed |= _LOGS | _TELLS_MISSING_FROM_FORBIDDEN
-    if f"<{function}>" in {
-        each["FunctionName"] for each in of_type(template, "AWS::Lambda::EventInvokeConfig").values()
-    }:
-        needed.add("sqs:SendMessage")  # Lambda tells the destination with the function's own role
+    for each in of_type(template, "AWS::Lambda::EventInvokeConfig").values():
+        if each["FunctionName"] == f"<{function}>":  # Lambda tells the destination with the function's own role
+            to_queue = each["DestinationConfig"]["OnFailure"]["Destination"] == "<Events.Arn>"
+            needed.add("sqs:SendMessage" if to_queue else "lambda:InvokeFunction")
     (role,) = (name for name in of_type(template, "AWS::IAM::Role") if properties["Role"] == f"<{name}.Arn>")
     assert allowed_actions(template)[role] == needed
 

@@ -20,7 +20,8 @@ def stack() -> Stack:
 
 @pytest.fixture(scope="module")
 def functions(stack: Stack) -> dict[str, Function]:
-    return {each.name: each for each in stack.functions({"AWS_REGION": "us-west-2"}, lambda _: None)}
+    told = stack.functions({"AWS_REGION": "us-west-2"}, lambda _: None, lambda *_: None)
+    return {each.name: each for each in told}
 
 
 def test_every_function_of_the_template_is_there(functions: dict[str, Function]) -> None:
@@ -33,6 +34,18 @@ def test_every_function_of_the_template_is_there(functions: dict[str, Function])
     assert functions["mediabroker-transcode-file"].memory_mb == 10_240
     assert functions["mediabroker-transcode-file"].on_failure is not None
     assert functions["mediabroker-upscale"].on_failure is None
+
+
+def test_records_of_failures_go_where_the_template_says(stack: Stack) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    named = stack.functions({}, lambda record: told.append(("the queue", record)), lambda *each: told.append(each))
+    for function in named:
+        if function.on_failure is not None:
+            function.on_failure({"of": function.name})
+    assert told == [
+        ("the queue", {"of": "mediabroker-transcode"}),
+        ("mediabroker-transcode", {"of": "mediabroker-transcode-file"}),
+    ]
 
 
 def test_environments_name_what_is_here_and_nothing_that_is_not(functions: dict[str, Function]) -> None:

@@ -186,11 +186,13 @@ def test_functions_have_the_time_memory_and_disk_that_their_work_takes(template:
         assert method["Integration"]["TimeoutInMillis"] == 29_000
 
 
-def test_failed_invocations_end_in_the_queue(template: Template) -> None:
+def test_failed_invocations_are_told_to_the_queue_and_those_of_workers_to_who_can_end_their_work(
+    template: Template,
+) -> None:
     configured = of_type(template, "AWS::Lambda::EventInvokeConfig").values()
-    assert {each["FunctionName"] for each in configured} == {"<TranscodeFunction>", "<TranscodeWorker>"}
+    told = {each["FunctionName"]: each["DestinationConfig"]["OnFailure"]["Destination"] for each in configured}
+    assert told == {"<TranscodeFunction>": "<Events.Arn>", "<TranscodeWorker>": "<TranscodeFunction.Arn>"}
     for each in configured:
-        assert each["DestinationConfig"]["OnFailure"] == {"Destination": "<Events.Arn>"}
         assert 0 <= each["MaximumRetryAttempts"] <= 2
         assert 60 <= each["MaximumEventAgeInSeconds"] <= 21_600
 
