@@ -161,8 +161,16 @@ class Workshop:
 
 
 def _holds_files(pid: int) -> bool:
-    """Whether a process may still hold its locks: one that dies loses its command line first, and its files after."""
+    """Whether a process may still hold its locks: one that dies loses its command line first, and its files when the
+    last of its threads has ended, which need not be the one that bears its number."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return any(map(_is_alive, Path(f"/proc/{pid}/task").iterdir()))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _is_alive(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
