@@ -54,9 +54,9 @@ onnxruntime on CPU.
 B100 and cost 0.06 dB on compressed B100. Video is compressed, so the shipped weights lean that way. The share of
 compressed patches and the moment to stop were chosen with these figures in sight, which flatters them slightly.
 
-**Where `quality` stands.** On clean B100 x2 gains 0.22 dB over `fast` and x4 0.21 dB, after one and three and a half hours
-of one processor; neither reaches VDSR. On compressed video the gain is smaller, 0.08 dB each. The last 14 minutes of x4 saw
-more clean pictures than the rest: they brought 0.03 dB on clean B100 and cost 0.02 dB on compressed B100.
+**Where `quality` stands.** On clean B100 x2 gains 0.22 dB over `fast` and x4 0.21 dB, after one and three and a half
+hours of one processor; neither reaches VDSR. On compressed video the gain is smaller, 0.08 dB each. The last 14 minutes
+of x4 saw more clean pictures than the rest: they brought 0.03 dB on clean B100 and cost 0.02 dB on compressed B100.
 
 **Eight bits.** Processors without VNNI let some sums saturate; on one such, `fast` in int8 scored 0.01 dB below these
 figures. The int8 figures of `quality` are of that processor.
