@@ -100,6 +100,8 @@ class Ledger:
         kind = kind if step == call.step else ""
         if kind == "die-before":
             os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "unheard":
+            raise ConnectionResetError("the call was lost")
         if kind == "refuse":
             raise ProviderError("no such queue", provider_code="ClientException", request_id="r-1")
         if kind == "throttle" and len([each for each in self.calls if each.step == step]) < 3:

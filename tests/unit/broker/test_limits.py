@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from mediabroker import Broker, ErrorCode, InvalidJobError, Job, JobState, Transcode, UnsupportedError
-from mediabroker.broker.circuit import CircuitOpenError
 from mediabroker.config import BrokerSettings
 from mediabroker.events import JobAttemptFailed
 from mediabroker.refs import MediaURI
-from mediabroker.spi import CancelOutcome, Flow
+from mediabroker.spi import Call, CancelOutcome, Flow
 from tests.ledger import LedgerProvider
 from tests.stores import BucketFolders
 from tests.unit.broker.conftest import HandClock, MakeBroker
@@ -103,14 +102,9 @@ def test_a_vendor_that_takes_its_time_is_asked_once_a_minute(tmp_path: Path, spe
 
 
 def test_a_submission_that_never_got_through_ends_with_its_deadline(
-    make_broker: MakeBroker, spec: Transcode, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
 ) -> None:
-    broker, vendor = make_broker(settle_time_s=30)
-
-    def lose(*_: object) -> Any:
-        raise ConnectionResetError("nobody has heard it")
-
-    monkeypatch.setattr(vendor.ledger, "start", lose)
+    broker, vendor = make_broker(settle_time_s=30, fault="array:unheard")
     job = broker.submit(spec, deadline=HOUR)
     assert (job.state, job.hold_reason is not None) == (JobState.SUBMITTING, True)
     clock.advance(3600)
@@ -120,14 +114,12 @@ def test_a_submission_that_never_got_through_ends_with_its_deadline(
 
 
 def test_what_cannot_be_submitted_for_an_outage_ends_with_its_deadline(
-    make_broker: MakeBroker, spec: Transcode, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
 ) -> None:
     broker, vendor = make_broker()
-
-    def down(*_: object) -> Any:
-        raise CircuitOpenError("it rests", provider="ledger")
-
-    monkeypatch.setattr(type(broker.core), "perform", down)
+    circuit = broker.core._caller._circuit("ledger", Call("ledger", "SubmitJob", {}))
+    for _ in range(10):
+        circuit.nobody_there()
     job = broker.submit(spec, deadline=HOUR)
     assert job.state is JobState.SUBMITTING
     clock.advance(3600)
