@@ -55,7 +55,7 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=timezone.utc) if value else None
 
 
-class Text(TypeDecorator[str]):
+class VendorText(TypeDecorator[str]):
     """What a vendor may say: as long as it likes, and without the zero characters that PostgreSQL does not take."""
 
     impl = String
@@ -84,8 +84,8 @@ jobs = Table(
     Column("idempotency_key", String(512), unique=True),
     Column("fingerprint", String(80)),
     Column("state", String(16), nullable=False, index=True),
-    Column("phase", Text),
-    Column("hold_reason", Text),
+    Column("phase", VendorText),
+    Column("hold_reason", VendorText),
     Column("progress", Float),
     Column("progress_at", Utc),
     _json("frames"),
@@ -149,7 +149,7 @@ members = Table(
     Column("attempt", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("role", String(128), nullable=False),
-    Column("native_id", Text, nullable=False, index=True),
+    Column("native_id", VendorText, nullable=False, index=True),
     Column("required", Boolean, nullable=False),
     Column("output", String),
     Column("state", String(16), nullable=False),
@@ -157,7 +157,7 @@ members = Table(
     Column("vendor_attempt", Integer, nullable=False, default=0),
     Column("rank", Integer, nullable=False),
     Column("sub_rank", Integer, nullable=False, default=0),
-    Column("phase", Text),
+    Column("phase", VendorText),
     Column("progress", Float),
     _json("frames"),
     _json("error"),
@@ -194,7 +194,7 @@ inbox = Table(
     Column("id", String(64), primary_key=True),
     Column("job_id", String(64), nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("native_id", Text, nullable=False),
+    Column("native_id", VendorText, nullable=False),
     Column("outcome", String(16), nullable=False),
     _json("observation"),
     Column("received_at", Utc, nullable=False),
@@ -245,8 +245,8 @@ quarantine = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("source", String, nullable=False),
-    Column("message_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("message_id", VendorText, nullable=False),
+    Column("reason", VendorText, nullable=False),
     Column("body", LargeBinary, nullable=False),
     _json("attributes"),
     Column("received", Integer, nullable=False),

@@ -7,7 +7,7 @@ caller, the request and the version of the source, so that a client which repeat
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from threading import Event
 from typing import Any, TypeVar
@@ -40,8 +40,13 @@ T = TypeVar("T")
 
 _STEPS = ("single", "array", "merge")
 _LOOKS, _PAUSE_S = 12, 0.4
-_RERUNS = 100
+_RUNS = range(1, 101)
 """How often the same request for the same source may follow a job that failed, or a key one that was refused."""
+
+
+def _first(ids: Sequence[str], leads_to: Callable[[str], bool]) -> str:
+    """The first id that leads to the job; the last one where none does."""
+    return next((each for each in ids if leads_to(each)), ids[-1])
 
 
 class _EndedError(Exception):
@@ -276,22 +281,16 @@ class UpscaleJobs:
 
     def _id_of_key(self, caller: str, key: str) -> str:
         """The id of the job that this key leads to: a new one only where Batch has refused the last outright."""
-        for run in itertools.count(1):
-            job_id = derive_id("key", caller, key, *([str(run)] if run > 1 else []))
-            if run == _RERUNS or not (self._ledger.read(job_id, "end") or {}).get("untouched"):
-                return job_id
-        raise AssertionError("unreachable: the count has no end")
+        ids = [derive_id("key", caller, key, *([str(run)] if run > 1 else [])) for run in _RUNS]
+        return _first(ids, lambda job_id: not (self._ledger.read(job_id, "end") or {}).get("untouched"))
 
     def _id_of_request(self, fresh: Ticket, caller: str) -> str:
         """The id of the job that this request has, or would have: a new one only when the last has come to nothing."""
         stat = self._store.stat(fresh.spec.input)
         if stat is None:
             raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{fresh.spec.input} does not exist")
-        for run in itertools.count(1):
-            job_id = derive_id("request", caller, fresh.fingerprint, stat.version, str(run))
-            if run == _RERUNS or self._ledger.ticket(job_id) is None or not self._is_over(job_id):
-                return job_id
-        raise AssertionError("unreachable: the count has no end")
+        ids = [derive_id("request", caller, fresh.fingerprint, stat.version, str(run)) for run in _RUNS]
+        return _first(ids, lambda job_id: self._ledger.ticket(job_id) is None or not self._is_over(job_id))
 
     def _is_over(self, job_id: str) -> bool:
         """Whether the job came to nothing that the same request could be answered with."""
