@@ -101,7 +101,7 @@ interop: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python "$$each" || exit 1; done
 
-# The engine beside its bare model and beside scripts; about four minutes. ARGS=--page writes docs/reference/benchmarks.md.
+# The engine beside its bare model and beside scripts; about eight minutes. ARGS='--page --rounds 5' writes docs.
 bench-engine: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.engine.clip import count_repeats, find_source
+from benchmarks.engine.clip import find_footage
 from benchmarks.engine.report import describe_machine, print_table, write_json, write_page
 from benchmarks.engine.sections import SECTIONS, Finding, Setting
 from neuron_worker.runtimes import usable_cores
@@ -29,12 +29,11 @@ def main() -> None:
     before, began = os.getloadavg()[0], time.monotonic()
     findings: list[Finding] = []
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as folder:
-        setting = Setting(find_source(), Path(folder), options.frames, options.rounds, usable_cores())
-        repeats = count_repeats(setting.clip(setting.frames))
+        setting = Setting(find_footage(), Path(folder), options.frames, options.rounds, usable_cores())
         for name in options.only or SECTIONS:
             print(f"{time.monotonic() - began:4.0f} s  {SECTIONS[name].__doc__}", flush=True)
             findings += SECTIONS[name](setting)
-    machine = describe_machine(setting, repeats, (before, os.getloadavg()[0]))
+        machine = describe_machine(setting, (before, os.getloadavg()[0]))
     print_table(machine, findings)
     write_json(options.json, machine, findings)
     if options.page:
