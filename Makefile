@@ -105,7 +105,7 @@ bench: .venv/dev.stamp
 bench-engine: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
-# The services on the simulators beside the tools they are made of; about ten minutes.
+# The services on the simulators beside the tools they are made of; about seventeen minutes.
 bench-aws: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.aws $(ARGS)
 

@@ -1,9 +1,9 @@
 """MNS: receive and delete with `MnsClient` beside aliyun-mns-sdk, over one simulated queue.
 
-    python -m benchmarks.alibaba.queues [--messages 800] [--sdk build/interop/mns/bin/python]
+    python -m benchmarks.alibaba.queues [--messages 800]
 
 Each as it is used best: the SDK one by one on one thread, as in its samples, for it is not thread-safe; ours in batches
-of 16. Beside it the SDK in batches of 16. `make interop` makes the SDK's environment.
+of 16. Beside it the SDK in batches of 16. It runs in an environment of its own, which is made where it is missing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import base64
 import os
 import subprocess
 import time
-from pathlib import Path
 
 from mediabroker_alibaba import MnsClient
 from mediabroker_alibaba.credentials import Credentials
 from mediabroker_alibaba.simulator import AlibabaSimulator
+from tests.interop.environments import MNS_SDK, python_with
 
 _BATCH = 16
 _SDK = """
@@ -41,8 +41,8 @@ print(time.perf_counter() - began)
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=800)
-    parser.add_argument("--sdk", type=Path, default=Path("build/interop/mns/bin/python"))
     given = parser.parse_args()
+    sdk = python_with("mns", MNS_SDK)
     with AlibabaSimulator() as cloud:
         account = cloud.add_account()
         queue = cloud.create_queue(account, "bench")
@@ -64,7 +64,7 @@ def main() -> None:
                 return time.perf_counter() - began_s
 
         def theirs(size: int) -> float:
-            command = [str(given.sdk), "-c", _SDK, str(given.messages), str(size)]
+            command = [str(sdk), "-c", _SDK, str(given.messages), str(size)]
             return float(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
         rows = {

@@ -25,12 +25,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=150, help="of the clips")
     parser.add_argument("--slices", type=int, default=10, help="that the chain makes of it")
     parser.add_argument("--height", type=int, default=180, help="of the clip of the chain, in pixels; 16:9")
+    parser.add_argument("--rounds", type=int, default=3, help="of function and ladder; their medians count")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures go")
     options = parser.parse_args()
     before = os.getloadavg()[0]
     findings: list[Finding] = []
     with tempfile.TemporaryDirectory(prefix="bench-aws-") as folder:
-        setting = Setting(Path(folder), options.seconds, options.slices, options.height)
+        setting = Setting(Path(folder), options.seconds, options.slices, options.height, options.rounds)
         for name in options.only or SECTIONS:
             print(f"{SECTIONS[name].__doc__}", flush=True)
             for finding in SECTIONS[name](setting):

@@ -17,12 +17,13 @@ _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Setting(NamedTuple):
-    """A folder for clips and results, and how large they are."""
+    """A folder for clips and results, how large they are, and how often what is quickly done takes its turn."""
 
     folder: Path
     seconds: int
     slices: int
     height_px: int
+    rounds: int
 
     def fresh(self, name: str) -> Path:
         """A new folder."""

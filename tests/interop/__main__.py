@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediabroker_alibaba.simulator import AlibabaSimulator
-from tests.interop.environments import NotToBeHadError, npm_folder, oss2_source, python_with
+from tests.interop.environments import MNS_SDK, NotToBeHadError, npm_folder, oss2_source, python_with
 
 CLIENTS = Path(__file__).parent / "clients"
 OSS2 = "2.19.1"
@@ -55,7 +55,7 @@ MATRIX: Mapping[str, Callable[[], Start]] = {
     f"oss2 {OSS2}, V1": _python("oss2_client.py", "v1", home="oss2", packages=ALIYUN),
     f"oss2 {OSS2}, V4": _python("oss2_client.py", "v4", home="oss2", packages=ALIYUN),
     f"oss2 {OSS2}, its own suite, V4": _suite,
-    "aliyun-mns-sdk 1.3.0": _python("mns_sdk.py", home="mns", packages=("aliyun-mns-sdk==1.3.0",)),
+    MNS_SDK.replace("==", " "): _python("mns_sdk.py", home="mns", packages=(MNS_SDK,)),
     "alibabacloud-oss-v2": _python("oss_v2.py", home="oss-v2", packages=("alibabacloud-oss-v2",)),
     "ali-oss 6.23.0 (npm)": _node("ali_oss.js"),
     "@alicloud/mns 1.2.0 (npm)": _node("alicloud_mns.js"),

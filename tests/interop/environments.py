@@ -7,8 +7,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-__all__ = ["NotToBeHadError", "npm_folder", "oss2_source", "python_with"]
+__all__ = ["MNS_SDK", "NotToBeHadError", "npm_folder", "oss2_source", "python_with"]
 
+MNS_SDK = "aliyun-mns-sdk==1.3.0"
 BUILD = Path(__file__).parents[2] / "build" / "interop"
 _LIMIT_S = 120
 
