@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
+from fractions import Fraction
+from itertools import chain, dropwhile
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,7 +21,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors
 from neuron_worker.failures import heed
 from neuron_worker.plan import PlannedSlice
-from neuron_worker.source import SourceFacts, open_source, video_of
+from neuron_worker.source import SourceFacts, colour_of, open_source, video_of
 
 __all__ = ["decode_slice"]
 
@@ -43,7 +44,8 @@ def decode_slice(
     Raises:
         InterruptedWorkError: `stop` was set.
         MediaError: `MEDIA_CORRUPT` when frames cannot be decoded, are missing, or run backwards in time;
-            `MEDIA_UNSUPPORTED` when the picture changes its size or format midway or turns out to be interlaced.
+            `MEDIA_UNSUPPORTED` when the picture changes its size, format, pixel aspect or colour tags midway or turns
+            out to be interlaced.
     """
     count = 0
     previous: int | None = None
@@ -53,7 +55,7 @@ def decode_slice(
         stream.codec_context.thread_count = threads
         margin = _CONTEXT_FRAMES if deinterlace else 0
         frames: Iterator[VideoFrame] = _around(container, stream, facts, piece, margin)
-        frames = (_checked(path, facts, frame, deinterlace=deinterlace) for frame in frames)
+        frames = (_checked(path, facts, stream, frame, deinterlace=deinterlace) for frame in frames)
         if deinterlace:
             frames = _deinterlaced(stream, facts, frames)
         for frame in frames:
@@ -91,7 +93,7 @@ def _from_start(
     for back_s in _STEPS_BACK_S[bool(margin) :]:
         target = piece.seek - round(back_s / facts.tick_s)
         container.seek(target, stream=stream)
-        frames = _decoded(container, stream)
+        frames = _decoded(container, stream, from_keyframe=True)
         head: list[VideoFrame] = []
         for frame in frames:
             head.append(frame)
@@ -112,10 +114,22 @@ def _numbered(container: InputContainer, stream: VideoStream) -> Iterator[VideoF
         yield frame
 
 
-def _decoded(container: InputContainer, stream: VideoStream, stored: deque[int] | None = None) -> Iterator[VideoFrame]:
-    """All frames from here on. What cannot be decoded before the first keyframe is passed over; later it is fatal."""
+def _decoded(
+    container: InputContainer,
+    stream: VideoStream,
+    stored: deque[int] | None = None,
+    *,
+    from_keyframe: bool = False,
+) -> Iterator[VideoFrame]:
+    """All frames from here on. What cannot be decoded before the first keyframe is passed over; later it is fatal.
+
+    With `from_keyframe` the decoder is not even given what a late seek has landed on: some invent pictures from it.
+    """
     begun = False
-    for packet in container.demux(stream):
+    packets: Iterator[Any] = container.demux(stream)
+    if from_keyframe:
+        packets = dropwhile(lambda packet: not packet.is_keyframe, packets)
+    for packet in packets:
         if stored is not None and packet.dts is not None:
             stored.append(packet.dts)
         try:
@@ -130,11 +144,18 @@ def _decoded(container: InputContainer, stream: VideoStream, stored: deque[int] 
         yield from frames
 
 
-def _checked(path: Path, facts: SourceFacts, frame: VideoFrame, *, deinterlace: bool) -> VideoFrame:
+def _checked(
+    path: Path, facts: SourceFacts, stream: VideoStream, frame: VideoFrame, *, deinterlace: bool
+) -> VideoFrame:
     found = (frame.width, frame.height, frame.format.name)
     if found != (facts.width_px, facts.height_px, facts.pixel_format):
         change = f"from {facts.width_px}x{facts.height_px} {facts.pixel_format} to {found[0]}x{found[1]} {found[2]}"
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path}: the picture changes {change} midway")
+    if facts.colour.contradicts(colour_of(frame)):
+        raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path}: the colour tags change midway")
+    shape = stream.codec_context.sample_aspect_ratio
+    if shape and not facts.states_shape and shape != Fraction(*facts.sample_aspect_ratio):
+        raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path}: the pixel aspect changes to {shape} midway")
     if frame.interlaced_frame and not deinterlace:
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} turns interlaced midway; ask for `deinterlace`")
     return frame

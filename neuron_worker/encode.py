@@ -24,6 +24,8 @@ __all__ = ["SliceWriter", "codec_of", "muxer_refusals"]
 _DEFAULT_CRF = 18.0
 _LARGEST_SIDE_PX = 16_384
 _LARGEST_TIMESCALE = (1 << 31) - 1
+_LARGEST_REORDER = 32
+"""More frames than an encoder holds back to store them in another order. Source: H.264 and H.265, 16 each."""
 _ENCODERS = {"h264": "libx264", "h265": "libx265"}
 
 
@@ -124,6 +126,8 @@ class SliceWriter:
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         for packet in packets:
             assert packet.pts is not None
+            # The merge replaces decoding times. x265's cannot be used: for a few frames it gives arbitrary ones.
+            packet.dts = len(self._written) - _LARGEST_REORDER
             # Muxing changes the packet's unit, so its time is noted before.
             self._written.append(round(packet.pts * packet.time_base / self._unit))
             with muxer_refusals("mp4"):
@@ -132,7 +136,7 @@ class SliceWriter:
     def _open_stream(self, codec: str, settings: EncoderSettings, scale: int) -> Any:
         facts = self._facts
         height = facts.height_px * scale
-        options = _x264_options(height) if codec == "h264" else _x265_options(height, facts.light)
+        options = _x264_options(height, facts.light) if codec == "h264" else _x265_options(height, facts.light)
         options["preset"] = settings.preset
         if facts.siting != "left":  # what every player takes for granted needs no words
             options["chroma_sample_location"] = facts.siting
@@ -162,19 +166,29 @@ def _threads_for(height: int) -> int:
     return max(1, min(6, height // 180))
 
 
-def _x264_options(height: int) -> dict[str, str]:
-    return {"threads": str(_threads_for(height))}
+def _x264_options(height: int, light: Light) -> dict[str, str]:
+    """Source: x264's help, "--mastering-display" and "--cll", which take x265's units."""
+    options = {"threads": str(_threads_for(height))}
+    mastering, content = _light_words(light)
+    words = [f"mastering-display={mastering}"] if mastering else []
+    words += [f"cll={content}"] if content else []
+    return {**options, "x264-params": ":".join(words)} if words else options
 
 
 def _x265_options(height: int, light: Light) -> dict[str, str]:
     """Source: x265 documentation, "Threading, performance" and "VUI options"."""
     words = ["log-level=error", f"frame-threads={_threads_for(height)}", "lookahead-slices=0"]
+    mastering, content = _light_words(light)
+    words += ["hdr10=1", f"master-display={mastering}"] if mastering else []
+    words += [f"max-cll={content}"] if content else []
+    # Closed captions; the wrapper of x264 writes them unasked.
+    return {"x265-params": ":".join(words), "a53cc": "1"}
+
+
+def _light_words(light: Light) -> tuple[str | None, str | None]:
+    """Mastering display and content light level as both encoders take them."""
+    mastering = None
     if light.mastering is not None:
         gx, gy, bx, by, rx, ry, wx, wy, brightest, darkest = light.mastering
-        words += [
-            "hdr10=1",
-            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})",
-        ]
-    if light.content is not None:
-        words.append(f"max-cll={light.content[0]},{light.content[1]}")
-    return {"x265-params": ":".join(words)}
+        mastering = f"G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
+    return mastering, f"{light.content[0]},{light.content[1]}" if light.content else None

@@ -14,6 +14,7 @@ from av import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from neuron_worker.filtering import FrameFilter
 from neuron_worker.runtimes.protocol import Luma
 from neuron_worker.siting import SitingSetter
 from neuron_worker.source import SourceFacts
@@ -51,6 +52,7 @@ class FramePreparer:
         self._facts, self._scale = facts, scale
         self._scaler = VideoReformatter()
         self._locate = SitingSetter(facts.siting)
+        self._cut = FrameFilter("crop", f"{facts.width_px * scale}:{facts.height_px * scale}:0:0")
 
     def prepare(self, frame: VideoFrame) -> tuple[Luma, Canvas]:
         """`(1, 1, H, W)` luma with even sides, uint8 or float32 in 0..1, and the canvas `scale` times as large."""
@@ -69,11 +71,7 @@ class FramePreparer:
         if width % 2 == 0 and height % 2 == 0:
             return scaled
         # Scaled as if the sides were even, so that chroma of a half block keeps its place; the surplus is cut here.
-        cut = VideoFrame(width * self._scale, height * self._scale, self._facts.sampling)
-        for index in range(len(cut.planes)):
-            target = plane_view(cut, index)
-            target[:] = plane_view(scaled, index)[: target.shape[0], : target.shape[1]]
-        return cut
+        return self._cut(scaled)
 
 
 def luma_plane(frame: VideoFrame) -> Luma:

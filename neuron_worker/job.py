@@ -126,13 +126,14 @@ def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, s
     frame_px = (facts.height_px, facts.width_px)
     choice = choose(card, runtime=document.runtime, deep=facts.is_deep, frame_px=frame_px)
     runtime = load(card, choice, workers=1)
-    slices, step = make_slices(document.input.path, facts, document.slice_s, stop=stop)
+    slices, step, last_ticks = make_slices(document.input.path, facts, document.slice_s, stop=stop)
     return Plan(
         key=key,
         source=origin,
         facts=facts,
         slices=slices,
         step=step,
+        last_ticks=last_ticks,
         runtime=choice.runtime,
         variant=choice.variant,
         weights=runtime.weights,

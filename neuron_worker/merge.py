@@ -30,8 +30,11 @@ _MATROSKA_TICK_S = Fraction(1, 1000)
 
 
 class _Stamp(NamedTuple):
+    """`duration` None: until the next one."""
+
     pts: int
     dts: int
+    duration: int | None = None
 
 
 def check_manifest(plan: Plan, folder: SliceFolder) -> list[FinishedSlice]:
@@ -75,6 +78,8 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         copy_tags(original, result)
         result.set_chapters(original.chapters())
         stamps = _stamp(plan, folder, filled)
+        if plan.last_ticks:
+            _close(stamps, plan.last_ticks, muxer)
         packets = _video_packets(plan, folder, filled, stamps, video)
         others = read_companions(source, original, added, plan.facts.origin_s)
         for packet in heapq.merge(packets, others, key=_decoding_time):
@@ -125,9 +130,22 @@ def _stamp(plan: Plan, folder: SliceFolder, filled: Sequence[FinishedSlice]) -> 
         raise MediaError(ErrorCode.WORKER_CRASHED, "two slices hold the same frame")
     rank = {pts: place for place, pts in enumerate(ordered)}
     delay = max(place - rank[pts] for place, pts in enumerate(shown))
-    step = max(1, (ordered[-1] - ordered[0]) // max(1, len(ordered) - 1))
+    # The smallest distance: with larger ones mp4's sum of durations would end before the last frame is shown.
+    step = min((later - earlier for earlier, later in pairwise(ordered)), default=1)
     ahead = [ordered[0] - (delay - place) * step for place in range(delay)]
     return [_Stamp(pts, dts) for pts, dts in zip(shown, ahead + ordered, strict=False)]
+
+
+def _close(stamps: list[_Stamp], last_ticks: int, muxer: str) -> None:
+    """Let the last frame be shown for so long."""
+    newest, durations = max(stamps), {}
+    if muxer != "matroska":
+        # mp4 adds up durations as the frames are stored, some of them early: the whole must not become longer by that.
+        early = min(stamps).pts - stamps[0].dts
+        durations[len(stamps) - 1] = newest.pts + last_ticks - early - stamps[-1].dts
+    durations[stamps.index(newest)] = last_ticks
+    for place, duration in durations.items():
+        stamps[place] = stamps[place]._replace(duration=duration)
 
 
 def _slice_times(plan: Plan, folder: SliceFolder, record: FinishedSlice) -> list[int]:
@@ -153,7 +171,10 @@ def _video_packets(
             for packet in opened.demux(stream):
                 if packet.pts is None:
                     continue
-                packet.pts, packet.dts = (when * plan.facts.tick[0] for when in next(numbered))
+                stamp = next(numbered)
+                packet.pts, packet.dts = stamp.pts * plan.facts.tick[0], stamp.dts * plan.facts.tick[0]
+                if stamp.duration is not None:
+                    packet.duration = stamp.duration * plan.facts.tick[0]
                 packet.stream = video
                 yield packet
 

@@ -144,7 +144,9 @@ def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
 def _describe(job: Job, merged: Path, times: list[int], began: float) -> VideoResult:
     facts, scale = job.plan.facts, job.document.scale
     last_s = (times[-1] - times[0]) * facts.tick_s
-    step_s = last_s / (len(times) - 1) if len(times) > 1 else 1 / facts.rate
+    step_s = job.plan.last_ticks * facts.tick_s
+    if not step_s:
+        step_s = last_s / (len(times) - 1) if len(times) > 1 else 1 / facts.rate
     return VideoResult(
         outputs=(Output(uri=job.document.output, size_bytes=merged.stat().st_size, sha256=sha256_of(merged)),),
         width_px=facts.width_px * scale,

@@ -59,6 +59,8 @@ class Plan(Value):
     slices: tuple[PlannedSlice, ...]
     step: int
     """Ticks that divide every distance between two frames; with a constant rate, those of one frame."""
+    last_ticks: int = 0
+    """How long the last frame is shown; 0 where the container does not tell. Of others the next frame tells it."""
     runtime: str
     variant: str
     weights: str
@@ -72,13 +74,16 @@ class Plan(Value):
 class _Scan(NamedTuple):
     times: list[int]
     keyframes: list[int]
+    ends: list[int]
 
 
 class Slices(NamedTuple):
-    """`step` is the largest number of ticks that lies between any two frames a whole number of times."""
+    """`step` is the largest number of ticks that lies between any two frames a whole number of times; `last_ticks` as
+    in `Plan`."""
 
     slices: tuple[PlannedSlice, ...]
     step: int
+    last_ticks: int
 
 
 def make_slices(path: Path, facts: SourceFacts, slice_s: float, *, stop: Event) -> Slices:
@@ -106,11 +111,11 @@ def make_slices(path: Path, facts: SourceFacts, slice_s: float, *, stop: Event) 
             PlannedSlice(index=piece.index, start=first, end=end, seek=_keyframe(keyframes, first), frames=inside)
         )
     step = math.gcd(*(when - times[0] for when in times))
-    return Slices(tuple(planned), step or 1)
+    return Slices(tuple(planned), step or 1, max(0, max(scan.ends, default=0) - times[-1]))
 
 
 def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
-    scan = _Scan([], [])
+    scan = _Scan([], [], [])
     with open_source(path) as container:
         stream = video_of(path, container)
         try:
@@ -127,7 +132,7 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
             raise
     # What precedes the first keyframe cannot be decoded by anybody.
     first = min(scan.keyframes or scan.times, default=0)
-    return _Scan([pts for pts in scan.times if pts >= first], scan.keyframes)
+    return scan._replace(times=[pts for pts in scan.times if pts >= first])
 
 
 def _note(path: Path, scan: _Scan, packet: Any, facts: SourceFacts) -> None:
@@ -141,6 +146,8 @@ def _note(path: Path, scan: _Scan, packet: Any, facts: SourceFacts) -> None:
         scan.keyframes.append(when)
     if not packet.is_discard:  # an edit list hides a frame that others are decoded from
         scan.times.append(when)
+        if packet.duration:
+            scan.ends.append(when + packet.duration)
 
 
 def _tick_at(start: Fraction, time_s: Fraction | None, tick_s: Fraction) -> int | None:

@@ -6,13 +6,13 @@ edges by up to half a pixel.
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from av import VideoFrame
-from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
+
+from neuron_worker.filtering import FrameFilter
 
 __all__ = ["Siting", "SitingSetter", "find_siting"]
 
@@ -26,24 +26,11 @@ then it is the left, as H.273 has it for silent 4:2:0 video, and as players show
 _SLOPE_PX = 64
 
 
-class SitingSetter:
+class SitingSetter(FrameFilter):
     """Gives frames of one format a siting; the samples are shared, not copied."""
 
     def __init__(self, siting: Siting) -> None:
-        self._siting = siting
-        self._graph: Graph | None = None
-
-    def __call__(self, frame: VideoFrame) -> VideoFrame:
-        if self._graph is None:
-            self._graph = Graph()
-            self._graph.threads = 1
-            source = self._graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
-            )
-            setter = self._graph.add("setparams", f"chroma_location={self._siting}")
-            self._graph.link_nodes(source, setter, self._graph.add("buffersink")).configure()
-        self._graph.push(frame)
-        return cast("VideoFrame", self._graph.pull())
+        super().__init__("setparams", f"chroma_location={siting}")
 
 
 def find_siting(frame: VideoFrame, codec: str) -> Siting:

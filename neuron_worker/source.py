@@ -20,7 +20,7 @@ from mediabroker.models import Value
 from neuron_worker.formats import Sampling, sampling_of
 from neuron_worker.siting import Siting, find_siting
 
-__all__ = ["Colour", "Light", "SourceFacts", "examine", "open_source", "video_of"]
+__all__ = ["Colour", "Light", "SourceFacts", "colour_of", "examine", "open_source", "video_of"]
 
 _GENERATE_TIMES = 1
 """Source: FFmpeg libavformat/avformat.h, AVFMT_FLAG_GENPTS."""
@@ -38,6 +38,15 @@ _LOST: dict[SideDataType, str] = {
 }
 
 
+_SILENT = {
+    "range": frozenset({0}),
+    "matrix": frozenset({2}),
+    "primaries": frozenset({0, 2}),
+    "transfer": frozenset({0, 2}),
+}
+"""Which numbers state nothing. Source: ITU-T H.273; for the range FFmpeg libavutil/pixfmt.h."""
+
+
 class Colour(Value):
     """Colour tags by their numbers in ITU-T H.273 (`range`: 1 limited, 2 full); 0 or 2 mean unspecified."""
 
@@ -45,6 +54,11 @@ class Colour(Value):
     matrix: int
     primaries: int
     transfer: int
+
+    def contradicts(self, other: Colour) -> bool:
+        """Whether both state something, and not the same; a frame without tags is like those before it."""
+        pairs = ((tag, getattr(self, tag), getattr(other, tag)) for tag in type(self).model_fields)
+        return any(one != two and not _SILENT[tag] & {one, two} for tag, one, two in pairs)
 
 
 class Light(Value):
@@ -97,6 +111,11 @@ class SourceFacts(Value):
     def origin_s(self) -> Fraction:
         """What becomes time zero in the result."""
         return Fraction(*self.start) if self.demuxer in _SHIFTING else Fraction(0)
+
+    @property
+    def states_shape(self) -> bool:
+        """Whether the container states a pixel aspect of its own, which outranks what the pictures say."""
+        return self.demuxer not in _SHIFTING
 
     @property
     def counts_frames(self) -> bool:
@@ -196,7 +215,7 @@ def _facts(path: Path, container: InputContainer, stream: Any, frames: list[Vide
         start=start.as_integer_ratio(),
         sample_aspect_ratio=ratio.as_integer_ratio(),
         display_matrix=_display_matrix(frame),
-        colour=_colour(frame),
+        colour=colour_of(frame),
         siting=find_siting(frame, codec),
         light=_light(frame),
         interlaced=any(each.interlaced_frame for each in frames),
@@ -208,7 +227,8 @@ def _start_of(stream: Any) -> Fraction:
     return start
 
 
-def _colour(frame: Any) -> Colour:
+def colour_of(frame: Any) -> Colour:
+    """What a frame states."""
     # The "j" formats mean full range, whatever the tag says.
     full = frame.format.name.startswith("yuvj")
     return Colour(

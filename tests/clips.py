@@ -165,12 +165,12 @@ def make_ten_bit(path: Path, **more: Any) -> Path:
     return make_clip(path, pix_fmt="yuv420p10le", **more)
 
 
-def make_hdr10(path: Path, **more: Any) -> Path:
-    """HEVC main10 tagged BT.2020 and PQ, with mastering display and content light level."""
+def make_hdr10(path: Path, *, pix_fmt: str = "yuv420p10le", **more: Any) -> Path:
+    """HEVC, main10 unless told otherwise, tagged BT.2020 and PQ, with mastering display and content light level."""
     return make_clip(
         path,
         codec="libx265",
-        pix_fmt="yuv420p10le",
+        pix_fmt=pix_fmt,
         codec_options={"x265-params": f"{_QUIET_X265}:{_MASTERING}", "preset": "ultrafast"},
         color={"color_range": 1, "color_primaries": 9, "color_trc": 16, "colorspace": 9},
         **more,

@@ -34,6 +34,11 @@ def make_mpeg2(path: Path) -> Path:
     return clips.make_clip(path, codec="mpeg2video", frames=40, codec_options={"g": "12", "bf": "2"}, audio_codec="mp2")
 
 
+def make_mpeg4(path: Path) -> Path:
+    """Its decoder makes pictures even of what builds on frames that it was not given."""
+    return clips.make_clip(path, codec="mpeg4", frames=60, codec_options={"g": "12", "bf": "2"}, audio=False)
+
+
 def make_vp9(path: Path) -> Path:
     options = {"g": "10", "auto-alt-ref": "1", "lag-in-frames": "8", "deadline": "realtime", "cpu-used": "8"}
     return clips.make_clip(path, codec="libvpx-vp9", frames=30, codec_options=options, audio=False)
@@ -65,6 +70,7 @@ def make_live(path: Path) -> Path:
         (make_hevc_open_gop, "hevc.ts"),
         (make_one_gop, "long.mp4"),
         (make_mpeg2, "mpeg2.ts"),
+        (make_mpeg4, "mpeg4.ts"),
         (make_vp9, "vp9.mkv"),
         (make_vfr, "vfr.mkv"),
         (make_vfr, "vfr.mp4"),

@@ -152,8 +152,9 @@ def test_ten_bit_video_stays_ten_bit(tmp_path: Path, upscale: Upscale) -> None:
     assert len(np.unique(lumas(output)[0] % 4)) == 4, "the two low bits are in use"
 
 
-def test_hdr10_keeps_tags_mastering_display_and_light_level(tmp_path: Path, upscale: Upscale) -> None:
-    source = clips.make_hdr10(tmp_path / "in.mkv")
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv420p"])
+def test_hdr10_keeps_tags_mastering_display_and_light_level(pix_fmt: str, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_hdr10(tmp_path / "in.mkv", pix_fmt=pix_fmt)
     output = upscale(source, tmp_path / "out.mkv").outputs[0].uri.path
     small, large = next(frames(source)), next(frames(output))
     for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
@@ -177,6 +178,15 @@ def test_where_chroma_sits_is_stated_as_before(siting: str, codec: str, tmp_path
     source = clips.make_clip(tmp_path / "in.mp4", frames=2, codec_options=options, audio=False)
     upscale(source, tmp_path / "out.mp4", encoder={"codec": codec})
     assert examine(tmp_path / "out.mp4").siting == siting
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_h265_of_fewer_frames_than_it_reorders_is_whole(count: int, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.mp4", frames=count, audio=False)
+    for _ in range(3):  # the decoding times that x265 gives then are arbitrary
+        output = upscale(source, tmp_path / "out.mp4", encoder={"codec": "h265"}, overwrite=True).outputs[0].uri.path
+        assert frame_times(output) == frame_times(source)
+        output.unlink()
 
 
 def test_subtitles_languages_and_titles_are_kept_in_matroska(tmp_path: Path, upscale: Upscale) -> None:
@@ -330,3 +340,66 @@ def _still(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.mark.parametrize(("name", "result"), [("in.mp4", "out.mp4"), ("in.mp4", "out.mkv"), ("in.mkv", "out.mkv")])
+def test_last_frame_is_shown_for_as_long_as_before(name: str, result: str, tmp_path: Path, upscale: Upscale) -> None:
+    done = upscale(_with_long_end(tmp_path / name), tmp_path / result)
+    assert done.duration_s == 10
+    with av.open(str(tmp_path / result)) as container:
+        assert container.duration == pytest.approx(10_000_000, abs=1000)
+
+
+def _with_long_end(path: Path) -> Path:
+    """Frames at 0, 1 and 2 s, the last of which is shown for 8 s."""
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=1, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        frames = [av.VideoFrame.from_ndarray(clips.picture(index, 64, 48), format="rgb24") for index in range(3)]
+        for index, frame in enumerate(frames):
+            frame.pts, frame.time_base = index, Fraction(1)
+        *earlier, last = [packet for frame in [*frames, None] for packet in video.encode(frame)]
+        container.mux(earlier)
+        last.duration = 8 / last.time_base
+        container.mux(last)
+    return path
+
+
+@pytest.mark.parametrize(("height", "codec"), [(48, "h264"), (48, "h265"), (47, "h264")])
+def test_closed_captions_are_kept(height: int, codec: str, tmp_path: Path, upscale: Upscale) -> None:
+    source = _with_captions(tmp_path / "in.ts", height=height)
+    upscale(source, tmp_path / "out.mp4", encoder={"codec": codec})
+    kind: Any = av.sidedata.sidedata.Type.A53_CC
+    before, after = (
+        [bytes(each.side_data.get(kind)) for each in frames(path)] for path in (source, tmp_path / "out.mp4")
+    )
+    assert after == before
+
+
+def _with_captions(path: Path, *, height: int) -> Path:
+    """A caption in every picture, put before its first slice. Source: ATSC A/53 part 4, 6.2.3; H.264, 7.3.1."""
+    said = bytes([0xFC, 0x94, 0x2C, 0xFC, 0xC8, 0xE5, 0xFC, 0xEC, 0xEC])
+    message = b"\xb5\x00\x31GA94\x03" + bytes([0x40 | len(said) // 3, 0xFF]) + said + b"\xff"
+    unit = b"\x00\x00\x00\x01\x06" + bytes([4, len(message)]) + message + b"\x80"
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "bframes=0:keyint=10"}
+        video: Any = container.add_stream("libx264", rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 64, height, "yuv444p"
+        for index in range(12):
+            frame = av.VideoFrame.from_ndarray(clips.picture(index, 64, height), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            for packet in video.encode(frame):
+                container.mux(_before_first_slice(packet, unit))
+        for packet in video.encode(None):
+            container.mux(_before_first_slice(packet, unit))
+    return path
+
+
+def _before_first_slice(packet: Any, unit: bytes) -> av.Packet:
+    content, place = bytes(packet), 0
+    while content[place + 3] & 31 not in {1, 5}:  # the types of slices
+        place = content.index(b"\x00\x00\x01", place + 1)
+    longer: Any = av.Packet(content[:place] + unit + content[place:])
+    longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
+    longer.is_keyframe, longer.stream = packet.is_keyframe, packet.stream
+    return longer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -151,6 +152,33 @@ def test_picture_that_changes_its_size_midway_is_refused(tmp_path: Path, upscale
     source.write_bytes(b"".join(part.read_bytes() for part in parts))
     error = refusal(upscale, source)
     assert error.error.code in (ErrorCode.MEDIA_UNSUPPORTED, ErrorCode.MEDIA_CORRUPT)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"color": {"color_range": 1, "colorspace": 1, "color_primaries": 1, "color_trc": 1}}, "colour tags"),
+        ({"color": {"color_range": 2, "colorspace": 6, "color_primaries": 6, "color_trc": 6}}, "colour tags"),
+        ({"sample_aspect_ratio": Fraction(4, 3)}, "pixel aspect"),
+    ],
+    ids=["matrix", "range", "aspect"],
+)
+def test_tags_that_change_midway_are_refused(
+    change: dict[str, Any], named: str, tmp_path: Path, upscale: Upscale
+) -> None:
+    same = {
+        "color": {"color_range": 1, "colorspace": 6, "color_primaries": 6, "color_trc": 6},
+        "sample_aspect_ratio": Fraction(1),
+    }
+    halves = [
+        clips.make_clip(tmp_path / f"{number}.ts", pts=range(12 * number, 12 * number + 12), audio=False, **fields)
+        for number, fields in enumerate([same, {**same, **change}])
+    ]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(b"".join(half.read_bytes() for half in halves))
+    error = refusal(upscale, source)
+    assert error.error.code is ErrorCode.MEDIA_UNSUPPORTED
+    assert named in str(error)
 
 
 def test_damage_in_the_middle_is_an_error_and_not_a_shorter_video(tmp_path: Path, upscale: Upscale) -> None:
