@@ -17,9 +17,11 @@ from neuron_worker.document import JobDocument
 from neuron_worker.failures import heed
 from neuron_worker.job import Job, source_of
 from neuron_worker.merge import merge, verify_merged
-from neuron_worker.plan import Plan, Source
+from neuron_worker.plan import Plan, PlannedSlice, Source
 from neuron_worker.progress import FrameCounter, Progress
+from neuron_worker.runtimes import Runtime
 from neuron_worker.slicework import FinishedSlice, upscale_slice
+from neuron_worker.source import SourceWatch
 from neuron_worker.workspace import claim, read_record, sha256_of, write_record
 
 __all__ = ["make_slice", "merge_and_publish", "merge_slices", "plan_job", "upscale_video"]
@@ -53,12 +55,13 @@ def make_slice(
 
     Raises: as `upscale_video`.
     """
+    watch = SourceWatch(document.input.path)
     job = Job.open(document, stop)
     if index >= len(job.plan.slices):
         return None
     piece = job.plan.slices[index]
     counter = FrameCounter(piece.frames, on_progress)
-    record = upscale_slice(document, job.plan, piece, job.load_runtime(), job.folder, on_frame=counter.add, stop=stop)
+    record = _made(job, piece, job.load_runtime(), watch, on_frame=counter.add, stop=stop)
     counter.finish()
     return record
 
@@ -71,9 +74,10 @@ def merge_slices(document: JobDocument, stop: Event) -> VideoResult:
     began = time.monotonic()
     if done := _finished_before(document, stop):
         return done
+    watch = SourceWatch(document.input.path)
     job = Job.open(document, stop)
     with claim(job.root / "merge.lock", f"the merge of {document.output}"):
-        return merge_and_publish(job, began, stop)
+        return merge_and_publish(job, watch, began, stop)
 
 
 def upscale_video(
@@ -100,6 +104,7 @@ def upscale_video(
     began = time.monotonic()
     if done := _finished_before(document, stop):
         return done
+    watch = SourceWatch(document.input.path)
     job = Job.open(document, stop)
     with claim(job.root / "job.lock", f"the job in {document.work_dir}"):
         if on_plan is not None:
@@ -111,15 +116,15 @@ def upscale_video(
             if job.folder.finished(piece.index):
                 counter.skip(piece.frames)
                 continue
-            upscale_slice(document, job.plan, piece, runtime, job.folder, on_frame=counter.add, stop=stop)
+            _made(job, piece, runtime, watch, on_frame=counter.add, stop=stop)
         counter.finish()
-        return merge_and_publish(job, began, stop)
+        return merge_and_publish(job, watch, began, stop)
 
 
-def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
+def merge_and_publish(job: Job, watch: SourceWatch, began: float, stop: Event) -> VideoResult:
     """Merge the finished slices in the job's folder and publish the result; the caller holds the job or its merge.
 
-    `began` is when the work began, on the monotonic clock.
+    `watch` was made before the source was read for the plan; `began` is when that was, on the monotonic clock.
 
     Raises: as `upscale_video`.
     """
@@ -131,6 +136,7 @@ def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
         with output_errors(output):
             times = merge(job.plan, document.input.path, job.folder, partial, like=output, stop=stop)
         verify_merged(job.plan, partial, times, muxer)
+        watch.check()  # what stands beside the picture comes from the source, too
         result = _describe(job, partial, times, began)
         write_record(
             document.work_dir / _RESULT, _Done(document=document.digest(), source=job.plan.source, result=result)
@@ -139,6 +145,19 @@ def merge_and_publish(job: Job, began: float, stop: Event) -> VideoResult:
     if not document.debug:
         shutil.rmtree(job.root, ignore_errors=True)
     return result
+
+
+def _made(
+    job: Job, piece: PlannedSlice, runtime: Runtime, watch: SourceWatch, *, on_frame: Callable[[], None], stop: Event
+) -> FinishedSlice:
+    """The slice, made or found; not if the source was another one by then."""
+    record = upscale_slice(job.document, job.plan, piece, runtime, job.folder, on_frame=on_frame, stop=stop)
+    try:
+        watch.check()
+    except MediaError:
+        job.folder.discard(piece.index)
+        raise
+    return record
 
 
 def _describe(job: Job, merged: Path, times: list[int], began: float) -> VideoResult:

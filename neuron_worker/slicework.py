@@ -79,6 +79,10 @@ class SliceFolder:
         write_record(self._record(index), record)
         return record
 
+    def discard(self, index: int) -> None:
+        """Forget a slice: it is made again."""
+        self._record(index).unlink(missing_ok=True)
+
     def adopt(self, record: FinishedSlice) -> None:
         """Take over a slice that another machine has made; its file already stands at `video`."""
         write_record(self._record(record.index), record)

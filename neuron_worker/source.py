@@ -20,7 +20,7 @@ from mediabroker.models import Value
 from neuron_worker.formats import Sampling, sampling_of
 from neuron_worker.siting import Siting, find_siting
 
-__all__ = ["Colour", "Light", "SourceFacts", "colour_of", "examine", "open_source", "video_of"]
+__all__ = ["Colour", "Light", "SourceFacts", "SourceWatch", "colour_of", "examine", "open_source", "video_of"]
 
 _GENERATE_TIMES = 1
 """Source: FFmpeg libavformat/avformat.h, AVFMT_FLAG_GENPTS."""
@@ -131,6 +131,28 @@ class SourceFacts(Value):
     def can_be_cut(self) -> bool:
         """Whether decoding may start in the middle."""
         return self.demuxer in _PRECISE
+
+
+class SourceWatch:
+    """Notices that the file was replaced or written to since this was made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._before = path, self._look(path)
+
+    def check(self) -> None:
+        """Raises:
+        MediaError: `INPUT_CHANGED`.
+        """
+        if self._look(self._path) != self._before:
+            raise MediaError(ErrorCode.INPUT_CHANGED, f"{self._path} has changed while it was worked on")
+
+    @staticmethod
+    def _look(path: Path) -> tuple[int, ...] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def open_source(path: Path) -> InputContainer:

@@ -20,6 +20,7 @@ from neuron_worker.job import Job
 from neuron_worker.pipeline import merge_and_publish
 from neuron_worker.plan import Plan
 from neuron_worker.slicework import FinishedSlice
+from neuron_worker.source import SourceWatch
 
 __all__ = ["RESULT", "Published", "error_name", "find_published", "publish", "tidy"]
 
@@ -102,7 +103,7 @@ def _was_published_before(worker: Worker) -> bool:
 
 def _merge_and_upload(worker: Worker, job: Job, began: float) -> None:
     wanted = worker.manifest.job
-    result = merge_and_publish(job, began, worker.stop)
+    result = merge_and_publish(job, SourceWatch(job.document.input.path), began, worker.stop)
     local = result.outputs[0]
     output = local.model_copy(update={"uri": wanted.output})
     # Of several workers' work nobody knows the sum.

@@ -266,6 +266,17 @@ def test_source_that_changed_since_the_job_was_done_is_told(tmp_path: Path, desc
         upscale_video(document, lambda progress: None, Event())
 
 
+def test_source_that_is_replaced_during_the_work_is_told_and_nothing_of_it_kept(
+    tmp_path: Path, describe: Describe
+) -> None:
+    source, other = clips.make_clip(tmp_path / "in.mp4", frames=30), clips.make_clip(tmp_path / "other.mp4", frames=30)
+    document = describe(source, slice_s=0.4)
+    with pytest.raises(MediaError, match="INPUT_CHANGED"):
+        upscale_video(document, lambda progress: None, Event(), on_plan=lambda plan: other.rename(source) and None)
+    assert not document.output.path.exists()
+    assert not list(document.work_dir.rglob("000000.json"))
+
+
 def test_listener_that_goes_away_does_not_end_the_work(source: Path, tmp_path: Path, describe: Describe) -> None:
     document = describe(source)
     process = start(document, tmp_path)
