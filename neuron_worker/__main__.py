@@ -22,19 +22,20 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mediabroker.errors import InvalidJobError
+from mediabroker.media.publish import check_output, output_errors
 from neuron_worker.commands import add_commands
 from neuron_worker.document import JobDocument, load_document, parse_document
 from neuron_worker.failures import Exit, describe_failure, exit_code_of
-from neuron_worker.progress import Progress
+from neuron_worker.progress import Progress, say
+from neuron_worker.workspace import claim_folder, remove_claimed
 
 if TYPE_CHECKING:
     from neuron_worker.plan import Plan
@@ -48,7 +49,10 @@ Command = Callable[[argparse.Namespace, Event], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = _parser().parse_args(arguments)
+    try:
+        options = _parser().parse_args(arguments)
+    except InvalidJobError as error:
+        return _fail(error)
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
     stop = Event()
@@ -59,13 +63,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command(options, stop)
     except BaseException as error:
         _log.debug("the work ended", exc_info=error)
-        _tell("error", error=describe_failure(error).model_dump(mode="json"))
-        return exit_code_of(error)
+        return _fail(error)
     return Exit.OK
 
 
+def _fail(error: BaseException) -> Exit:
+    _tell("error", error=describe_failure(error).model_dump(mode="json"))
+    return exit_code_of(error)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong words on the command line end as a wrong document does, with an event and its exit code."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise InvalidJobError(f"{self.prog}: {message}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m neuron_worker", description="Upscale a video.")
+    parser = _Parser(prog="python -m neuron_worker", description="Upscale a video.")
     parser.add_argument("--verbose", action="store_true", help="say on stderr what is going on")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, what in (
@@ -137,20 +153,43 @@ def _task(options: argparse.Namespace, stop: Event) -> None:
 
 
 def _upscale(options: argparse.Namespace, stop: Event) -> None:
-    output = Path(options.output).absolute()
-    folder = options.work_dir or output.with_name(_work_name(output))
     names = ("input", "output", "scale", "model", "runtime", "threads", "overwrite", "deinterlace")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    numbers = {name: int(given[name]) for name in ("scale", "threads") if str(given.get(name, "")).isdecimal()}
-    document = parse_document(json.dumps({**given, **numbers, "work_dir": str(folder)}))
-    try:
+    numbers = {name: _number(given[name]) for name in ("scale", "threads") if name in given}
+    document = parse_document(json.dumps({**given, **numbers, "work_dir": options.work_dir or "."}))
+    if options.work_dir is not None:
         _work(document, stop)
-    except BaseException as error:
-        if options.work_dir is None and exit_code_of(error).is_final:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    if options.work_dir is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        return
+    output = document.output.path
+    _work_in_own_folder(document.model_copy(update={"work_dir": output.with_name(_work_name(output))}), stop)
+
+
+def _number(text: str) -> int | str:
+    """Left as it is where it is no number: the document's format says best what is wrong with it."""
+    return int(text) if text.isdecimal() and len(text) < 10 else text
+
+
+def _work_in_own_folder(document: JobDocument, stop: Event) -> None:
+    """Work in a folder that nobody has named, and that is not to stay.
+
+    Only who holds it removes it: when the job is done, or is refused and nothing was in it before. Another process may
+    be at work in it, or an earlier one have left slices there that the next can use.
+    """
+    folder = document.work_dir
+    with output_errors(folder):
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+        except OSError:
+            check_output(document.output.path, overwrite=True)
+            raise
+    with claim_folder(folder, f"{document.output}") as was_empty:
+        try:
+            _work(document, stop)
+        except BaseException as error:
+            if was_empty and exit_code_of(error).is_final:
+                remove_claimed(folder)
+            raise
+        remove_claimed(folder)
 
 
 def _work_name(output: Path) -> str:
@@ -168,11 +207,7 @@ def _tell_progress(progress: Progress) -> None:
 
 
 def _tell(event: str, **content: Any) -> None:
-    try:
-        print(json.dumps({"event": event, **content}), flush=True)  # noqa: T201
-    except BrokenPipeError:
-        # Whoever listened is gone; the work itself is unaffected.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    say(json.dumps({"event": event, **content}))
 
 
 if __name__ == "__main__":

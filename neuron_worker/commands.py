@@ -10,9 +10,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
-from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.errors import ErrorCode, InvalidJobError, MediaError
+from neuron_worker.progress import say
 
 __all__ = ["Tell", "add_commands"]
+
+_MOST_THREADS = 256
+"""As in the job document."""
 
 
 class Tell(Protocol):
@@ -62,13 +66,15 @@ def _runtimes(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
     del stop, tell
     found = survey()
     if options.json:
-        print(json.dumps({name: finding._asdict() for name, finding in found.items()}))  # noqa: T201
+        say(json.dumps({name: finding._asdict() for name, finding in found.items()}))
         return
     for name, finding in found.items():
-        print(f"{name:10} {'yes' if finding.usable else 'no':4} {finding.detail}")  # noqa: T201
+        say(f"{name:10} {'yes' if finding.usable else 'no':4} {finding.detail}")
 
 
 def _images(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
+    if options.threads is not None and not 1 <= options.threads <= _MOST_THREADS:
+        raise InvalidJobError(f"--threads is {options.threads}; from 1 to {_MOST_THREADS} are possible")
     from neuron_worker.images import Item, upscale_pictures  # noqa: PLC0415
     from neuron_worker.runtimes import load_card  # noqa: PLC0415
 

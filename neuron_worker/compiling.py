@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ __all__ = ["TOOLCHAINS", "Order", "compile_model", "parse_tile"]
 
 TOOLCHAINS = ("torch-neuron", "torch-neuronx", "standin")
 _LARGEST_SIDE_PX = 4096
+_TILE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 
 
 class Order(NamedTuple):
@@ -58,10 +60,10 @@ def parse_tile(text: str) -> tuple[int, int]:
     Raises:
         ConfigurationError: it is something else.
     """
-    height, cross, width = text.lower().partition("x")
-    if not (cross and height.isdigit() and width.isdigit()):
+    found = _TILE.fullmatch(text.lower())
+    if found is None:
         raise ConfigurationError(f"a tile is HEIGHTxWIDTH in pixels, such as 360x640, not {text!r}")
-    return int(height), int(width)
+    return int(found[1]), int(found[2])
 
 
 def _check(order: Order, card: Card) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from neuron_worker.workspace import sha256_of
 __all__ = ["Item", "list_pictures", "upscale_pictures"]
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-_RECIPE = 1
+_RECIPE = 2
 """Raised when the same picture would give another result than before."""
 
 
@@ -37,7 +38,8 @@ class Item(NamedTuple):
 def list_pictures(folder: Path, target: Path) -> list[tuple[Path, Path]]:
     """Every picture below `folder` and where its enlargement goes: the same place below `target`, as `.png`.
 
-    Pictures that differ in their suffix only keep it in the name, as `a.jpg.png`.
+    Pictures that differ in their suffix only keep it in the name, as `a.jpg.png`; so do those that would be called as
+    a folder is.
 
     Raises:
         MediaError: `INPUT_NOT_FOUND`, there is no such folder, or no picture in it; `INVALID_SPEC`, both are the same.
@@ -54,12 +56,18 @@ def list_pictures(folder: Path, target: Path) -> list[tuple[Path, Path]]:
         raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{folder} holds no picture ({', '.join(sorted(_SUFFIXES))})")
     places = {path: target / path.relative_to(folder) for path in found}
     outputs = {path: place.with_suffix(".png") for path, place in places.items()}
+    whole = {path: place.with_name(f"{place.name}.png") for path, place in places.items()}
+    folders = {parent for place in places.values() for parent in place.parents}
     # Whole names never collide with each other, but one may with another picture's shorter name: hence more than once.
-    while collided := [name for name, count in Counter(outputs.values()).items() if count > 1]:
-        for path, place in places.items():
-            if outputs[path] in collided:
-                outputs[path] = place.with_name(f"{place.name}.png")
+    while collided := _collided(outputs, whole, folders):
+        outputs.update({path: whole[path] for path in collided})
     return list(outputs.items())
+
+
+def _collided(outputs: dict[Path, Path], whole: dict[Path, Path], folders: set[Path]) -> list[Path]:
+    """The pictures whose shorter name is also another one's, or that of a folder."""
+    counts = Counter(outputs.values())
+    return [path for path, name in outputs.items() if name != whole[path] and (counts[name] > 1 or name in folders)]
 
 
 def upscale_pictures(
@@ -127,16 +135,26 @@ class _Enlarger:
         large = enlarge(
             picture, self._runtime, self._card.scale, overlap=self._card.radius_px, deep=self._deep, stop=self._stop
         )
-        with output_errors(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-            with workplace(output) as folder:
-                write_png(folder / output.name, large, mark)
-                publish_file(folder / output.name, output, overwrite=True)
+        _make_folder(output)
+        with output_errors(output), workplace(output) as folder:
+            write_png(folder / output.name, large, mark)
+            publish_file(folder / output.name, output, overwrite=True)
         return Item(source, output, "done")
 
     def _mark(self, source: Path) -> str:
         content = f"{_RECIPE} {sha256_of(source)} {self._card.digest} {self._card.scale} {self._deep}"
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _make_folder(output: Path) -> None:
+    with output_errors(output):
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            file = next(each for each in output.parents if os.path.lexists(each))
+            raise MediaError(
+                ErrorCode.OUTPUT_DENIED, f"the output {output} cannot be written: {file} is no folder"
+            ) from error
 
 
 def _load(card: Card, runtime: str, workers: int | None) -> tuple[Runtime, bool]:

@@ -27,6 +27,8 @@ __all__ = ["Job", "source_of"]
 _ENGINE = 1
 """Raised when the same plan would give other frames than before."""
 _PLAN = "plan.json"
+_PLANNING_S = 600.0
+"""How long somebody else may take to make the plan; it reads the packets of the source and decodes none."""
 _ROOM_FACTOR = 2
 """Slices and result together are at least twice the source."""
 
@@ -59,7 +61,7 @@ class Job:
                 stored plan is about another source.
             ConfigurationError: the model or the runtime cannot be used here, or the stored plan was made with others.
             InterruptedWorkError: `stop` was set.
-            DuplicateWorkError: another process is making the plan right now.
+            DuplicateWorkError: another process has been making the plan for ten minutes.
         """
         card = load_card(document.model, document.scale)
         card.verify()
@@ -75,7 +77,7 @@ class Job:
         root = document.work_dir / key[:16]
         with output_errors(root):
             root.mkdir(exist_ok=True, mode=0o700)
-        with claim(root / "plan.lock", "the plan"):
+        with claim(root / "plan.lock", "the plan", patience_s=_PLANNING_S, stop=stop):
             plan = stored or read_record(root / _PLAN, Plan)
             if plan is None or plan.key != key:
                 check_companions(source, muxer)

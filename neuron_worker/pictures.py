@@ -6,6 +6,7 @@ the file to the result. Large pictures go through in tiles, so that only the pic
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from mediabroker.errors import ErrorCode, MediaError
 from neuron_worker.failures import InterruptedWorkError
@@ -32,6 +33,10 @@ _DEEP_GRAY = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _UNKEPT = frozenset({"CMYK", "F", "HSV", "LAB"})
 _PLAIN = frozenset({"L", "LA", "RGB", "RGBA"})
 _LIMITS = {8: 255, 16: 65535}
+_GRAY_STEPS = {"L;2": 85, "L;4": 17}
+"""How far samples of few bits are spread over 8, by Pillow's names for PNG's forms of them."""
+_DEEP_SAMPLES = re.compile(r"I;16.*|.*;16[BLN]")
+"""Pillow's names for samples of 16 bits; `BGR;16` and the like are 16 bits for all three samples together."""
 
 # Source: ITU-R BT.601-7, section 2.5.1: luma and colour differences of R'G'B', and section 2.5.3: their 8-bit ranges.
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
@@ -52,11 +57,13 @@ def read_picture(path: Path) -> Picture:
 
     Raises:
         MediaError: `MEDIA_CORRUPT` or `INPUT_NOT_FOUND`, it cannot be read; `MEDIA_UNSUPPORTED`, something of it would
-            be lost: an animation, colour of more than 8 bits, CMYK; `OUT_OF_RESOURCES`, it is too large.
+            be lost: an animation, colour of more than 8 bits, transparency beside 16-bit gray, CMYK;
+            `OUT_OF_RESOURCES`, it is too large.
     """
     try:
         with Image.open(path) as image:
             _check(path, image)
+            _spread_transparent_gray(image)
             return _picture(path, ImageOps.exif_transpose(image), image.info.get("icc_profile"))
     except MediaError:
         raise
@@ -115,7 +122,8 @@ def write_png(path: Path, picture: Picture, mark: str) -> None:
 def mark_of(path: Path) -> str | None:
     """The mark of a picture that `write_png` wrote; None for any other file."""
     try:
-        with Image.open(path) as image:
+        # Only the header is read, so the limit that `Image.open` sets for pictures that are decoded is out of place.
+        with PngImageFile(path) as image:
             found = image.info.get(_MARK)
     except (OSError, SyntaxError, ValueError):
         return None
@@ -128,6 +136,8 @@ def _check(path: Path, image: ImageFile) -> None:
         reason = "has several pictures; an animation is upscaled as a video"
     elif _stored_deep(image) and image.mode not in _DEEP_GRAY:
         reason = "has colour of 16 bits a sample, of which 8 would be lost"
+    elif image.mode in _DEEP_GRAY and "transparency" in image.info:
+        reason = "has transparency beside 16-bit gray, which the result cannot hold"
     elif image.mode in _UNKEPT:
         reason = f"stores samples as {image.mode}, which would have to be converted"
     if reason:
@@ -137,7 +147,15 @@ def _check(path: Path, image: ImageFile) -> None:
 def _stored_deep(image: ImageFile) -> bool:
     # Pillow opens 16-bit colour as 8-bit without a word; only the decoder's arguments tell.
     arguments = [tile[3] for tile in image.tile]
-    return any(";16" in str(each[0] if isinstance(each, tuple) and each else each) for each in arguments)
+    names = [str(each[0] if isinstance(each, tuple) and each else each) for each in arguments]
+    return any(_DEEP_SAMPLES.fullmatch(name) for name in names)
+
+
+def _spread_transparent_gray(image: ImageFile) -> None:
+    # Pillow spreads the samples when it decodes them, but not the one that PNG names as transparent.
+    named = image.info.get("transparency")
+    if isinstance(image, PngImageFile) and image.mode == "L" and isinstance(named, int):
+        image.info["transparency"] = named * _GRAY_STEPS.get(str(image.tile[0][3]), 1)
 
 
 def _picture(path: Path, image: Image.Image, profile: bytes | None) -> Picture:
@@ -146,10 +164,9 @@ def _picture(path: Path, image: Image.Image, profile: bytes | None) -> Picture:
         if int(samples.max(initial=0)) > _LIMITS[16] or int(samples.min(initial=0)) < 0:
             raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has samples that 16 bits from zero on do not hold")
         return Picture(samples.astype(np.uint16)[np.newaxis, np.newaxis], 16, profile)
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in _PLAIN or "transparency" in image.info:
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode not in _PLAIN or "transparency" in image.info:
+        plain = "L" if image.mode == "1" else "RGB"
+        image = image.convert("RGBA" if image.has_transparency_data else plain)
     samples = np.asarray(image)
     if samples.size == 0:
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} has no pixels")

@@ -1,16 +1,28 @@
-"""How far the work is: counted in frames, told at most a few times a second."""
+"""How far the work is: counted in frames, told at most a few times a second to whoever listens."""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["FrameCounter", "Progress"]
+__all__ = ["FrameCounter", "Progress", "say"]
 
 _INTERVAL_S = 0.25
 _WINDOW_S = 5.0
+
+
+def say(line: str) -> None:
+    """Print a line at once. If nobody can receive it any more, the work goes on all the same."""
+    try:
+        print(line, flush=True)  # noqa: T201
+    except OSError:
+        # What is still in the buffer has to go somewhere too, or the interpreter complains of it when it ends.
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class Progress(NamedTuple):

@@ -55,6 +55,11 @@ class SliceFolder:
         """What whoever works on the slice holds locked."""
         return self._folder / f"{index:06d}.lock"
 
+    def remove_leftovers(self, index: int) -> None:
+        """Remove what processes that were killed have left of the slice; only for whoever holds its claim."""
+        for partial in self._folder.glob(f"{index:06d}.[0-9]*.part"):
+            partial.unlink(missing_ok=True)
+
     def finished(self, index: int) -> FinishedSlice | None:
         """The record of a slice that is finished and still as it was written."""
         record = read_record(self._record(index), FinishedSlice)
@@ -135,6 +140,7 @@ def upscale_slice(
     with claim(folder.claim_path(piece.index), f"slice {piece.index}"):
         if record := folder.finished(piece.index):
             return record
+        folder.remove_leftovers(piece.index)
         partial = folder.video(piece.index).with_suffix(f".{os.getpid()}.part")
         try:
             with output_errors(partial):

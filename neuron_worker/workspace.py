@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -15,11 +17,21 @@ from pydantic import BaseModel, ValidationError
 
 from neuron_worker.failures import DuplicateWorkError, heed
 
-__all__ = ["claim", "durable_rename", "read_record", "sha256_of", "write_record"]
+__all__ = [
+    "claim",
+    "claim_folder",
+    "durable_rename",
+    "read_record",
+    "remove_claimed",
+    "sha256_of",
+    "write_record",
+]
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 _BLOCK_BYTES = 1 << 20
+_FOLDER_LOCK = "folder.lock"
+_POLL_S = 0.05
 
 
 def sha256_of(path: Path, stop: Event | None = None) -> str:
@@ -61,21 +73,81 @@ def durable_rename(partial: Path, final: Path) -> None:
 
 
 @contextmanager
-def claim(path: Path, what: str) -> Iterator[None]:
+def claim(path: Path, what: str, *, patience_s: float = 0.0, stop: Event | None = None) -> Iterator[None]:
     """Hold the claim to some work while the body runs; the system frees it when the process dies.
+
+    Args:
+        path: the file that is locked.
+        what: the work, for the message.
+        patience_s: how long to wait for somebody else who holds it.
+        stop: ends the waiting.
+
+    Raises:
+        DuplicateWorkError: a live process holds it, still after that time.
+        InterruptedWorkError: `stop` was set while waiting.
+    """
+    descriptor = _take(path, what, patience_s, stop or Event())
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def claim_folder(folder: Path, what: str) -> Iterator[bool]:
+    """Hold a whole folder while the body runs; the value says whether it was empty, so that nothing is lost with it.
 
     Raises:
         DuplicateWorkError: a live process holds it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DuplicateWorkError(f"another process is working on {what}") from error
-        yield
+        descriptor = _take(folder / _FOLDER_LOCK, what, 0.0, Event())
+    except FileNotFoundError as error:  # whoever held it has just removed it
+        raise DuplicateWorkError(f"another process has just ended {what}") from error
+    try:
+        yield all(entry.name == _FOLDER_LOCK for entry in folder.iterdir())
     finally:
         os.close(descriptor)
+
+
+def remove_claimed(folder: Path) -> None:
+    """Remove a folder that this process holds, as far as the system lets it."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _FOLDER_LOCK:
+                entry.unlink()
+        # Last, for without it the next process takes the folder; one that comes in between keeps what it then has.
+        (folder / _FOLDER_LOCK).unlink()
+        folder.rmdir()
+
+
+def _take(path: Path, what: str, patience_s: float, stop: Event) -> int:
+    deadline = time.monotonic() + patience_s
+    while (descriptor := _try_lock(path)) is None:
+        if time.monotonic() >= deadline:
+            raise DuplicateWorkError(f"another process is working on {what}")
+        stop.wait(_POLL_S)
+        heed(stop)
+    return descriptor
+
+
+def _try_lock(path: Path) -> int | None:
+    """The descriptor that holds the lock; None while somebody else does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    # Held, or removed together with the work by whoever held it: a lock on a file without a name guards nothing.
+    os.close(descriptor)
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,9 @@ import logging
 import time
 from typing import Any
 
+import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from mediabroker.errors import ConfigurationError
@@ -27,13 +29,24 @@ _TIMING_ROUNDS = 4
 _TILE_BYTES = 32 << 20
 """What one layer's activations of one tile may take; a handful of them live at the same time in each worker."""
 _INPUT, _OUTPUT = "luma", "upscaled"
+_PROBE_PX = 16
+_UNUSABLE = (
+    RuntimeException,
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NotImplemented,
+    ValueError,
+)
+"""What onnxruntime raises for a file that is no network, or not one of this project's shape."""
 
 
 class OnnxRuntime:
     """One network in onnxruntime. A session runs in the thread that calls it, so `workers` threads use `workers` cores.
 
     Raises:
-        ConfigurationError: the weights are missing or not what their card names.
+        ConfigurationError: the weights are missing, not what their card names, or no network of the card's scale.
     """
 
     name = "onnx"
@@ -43,7 +56,7 @@ class OnnxRuntime:
         content, self.weights = card.read(FORMS[variant])
         self.variant, self.workers = variant, workers
         self._card = card
-        self._session = _session(content)
+        self._session = _checked_session(content, card, variant)
         # After space-to-depth a layer holds `features` float32 for each block of four pixels.
         largest = int((_TILE_BYTES / card.features) ** 0.5)
         self._smallest_tile_px = 8 * card.radius_px
@@ -120,6 +133,24 @@ def best_turns_s(*runtimes: Runtime) -> tuple[float, ...]:
 def _faster(candidate: OnnxRuntime, other: OnnxRuntime) -> bool:
     first_s, second_s = best_turns_s(candidate, other)
     return first_s < second_s
+
+
+def _checked_session(content: bytes, card: Card, variant: str) -> Any:
+    """The network in a file, tried on a tile: nothing else tells whether it enlarges as much as the card says."""
+    named = f"the weights {card.folder / card.name_of(FORMS[variant])}"
+    tile = np.zeros((1, 1, _PROBE_PX, _PROBE_PX), np.float32 if variant == "deep" else np.uint8)
+    try:
+        session = _session(content)
+        large = session.run([_OUTPUT], {_INPUT: tile})[0]
+    except _UNUSABLE as error:
+        raise ConfigurationError(f"{named} are no network that can be run here: {error}") from error
+    side_px = _PROBE_PX * card.scale
+    if large.shape != (1, 1, side_px, side_px) or large.dtype != tile.dtype:
+        found = f"{large.shape} {large.dtype}"
+        raise ConfigurationError(
+            f"{named} make {found} of {tile.shape} {tile.dtype}; at scale {card.scale} it is {side_px} pixels a side"
+        )
+    return session
 
 
 def _session(content: bytes) -> Any:

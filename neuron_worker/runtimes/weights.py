@@ -101,7 +101,7 @@ def load_card(model: str, scale: int, folder: Path | None = None) -> Card:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Card(
+        card = Card(
             model=model,
             scale=scale,
             folder=path.parent,
@@ -113,3 +113,9 @@ def load_card(model: str, scale: int, folder: Path | None = None) -> Card:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"the card {path} cannot be read: {error!r}") from error
+    if card.features < 1 or card.radius_px < 0:
+        raise ConfigurationError(
+            f"the card {path} has {card.features} features and a receptive radius of {card.radius_px} pixels; "
+            "at least 1 and 0 are needed"
+        )
+    return card

@@ -217,7 +217,7 @@ def test_impossible_order_is_refused(tile: tuple[int, int], batch: int) -> None:
         compile_model(Order("fast", 2, tile, batch), "standin")
 
 
-@pytest.mark.parametrize("text", ["640", "x", "64x", "axb", "-2x4"])
+@pytest.mark.parametrize("text", ["640", "x", "64x", "axb", "-2x4", "²x64", f"{'9' * 5000}x64"])
 def test_tile_that_cannot_be_read_is_refused(text: str) -> None:
     assert parse_tile("360x640") == (360, 640)
     with pytest.raises(ConfigurationError):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -158,6 +160,55 @@ def write_deep_colour(path: Path) -> None:
     path.write_bytes(b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)]))
 
 
+def write_gray_with_transparency(path: Path, bits: int) -> None:
+    """Two rows of eight samples, of which the largest one is transparent."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    row = b"\0" + b"\xff" * (bits // 2) + b"\0" * (bits - bits // 2)
+    pieces = {
+        b"IHDR": struct.pack(">IIBBBBB", 8, 2, bits, 0, 0, 0, 0),
+        b"tRNS": struct.pack(">H", (1 << bits) - 1),
+        b"IDAT": zlib.compress(row * 2),
+        b"IEND": b"",
+    }
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in pieces.items()))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_gray_of_few_bits_keeps_what_is_transparent(bits: int, tmp_path: Path) -> None:
+    write_gray_with_transparency(tmp_path / "a.png", bits)
+    alpha = read_picture(tmp_path / "a.png").samples[0, -1]
+    assert (alpha == [[0] * 4 + [255] * 4] * 2).all()
+
+
+def test_bilevel_picture_keeps_what_is_transparent(tmp_path: Path) -> None:
+    image = Image.new("1", (8, 2))
+    image.paste(1, (0, 0, 4, 2))
+    image.save(tmp_path / "a.png", transparency=1)
+    samples = read_picture(tmp_path / "a.png").samples[0]
+    assert (samples[-1] == [[0] * 4 + [255] * 4] * 2).all()
+    assert (samples[0] == [[255] * 4 + [0] * 4] * 2).all()
+
+
+def test_bitmap_of_sixteen_bits_a_pixel_is_read(tmp_path: Path) -> None:
+    pixels = struct.pack("<8H", *[0b11111_000000_11111] * 8)
+    header = struct.pack("<IiiHHIIiiII", 40, 4, 2, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
+    start = 14 + len(header) + len(masks)
+    content = struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + header + masks + pixels
+    (tmp_path / "a.bmp").write_bytes(content)
+    assert (read_picture(tmp_path / "a.bmp").samples[0].reshape(3, -1).T == (255, 0, 255)).all()
+
+
+def test_results_larger_than_what_may_be_read_are_known_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_with(tmp_path, a_png=rgb(40, 30))
+    run(folder, tmp_path / "out")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 30)
+    assert [item.state for item in run(folder, tmp_path / "out")] == ["exists"]
+
+
 def write_animation(path: Path) -> None:
     rgb().save(path, save_all=True, append_images=[rgb().rotate(90)])
 
@@ -172,6 +223,7 @@ def write_truncated(path: Path) -> None:
     ("name", "write", "code"),
     [
         ("a.png", write_deep_colour, ErrorCode.MEDIA_UNSUPPORTED),
+        ("a.png", lambda path: write_gray_with_transparency(path, 16), ErrorCode.MEDIA_UNSUPPORTED),
         ("a.webp", write_animation, ErrorCode.MEDIA_UNSUPPORTED),
         ("a.tiff", write_animation, ErrorCode.MEDIA_UNSUPPORTED),
         ("a.jpg", lambda path: rgb().convert("CMYK").save(path), ErrorCode.MEDIA_UNSUPPORTED),
@@ -181,7 +233,7 @@ def write_truncated(path: Path) -> None:
         ("a.png", lambda path: path.write_bytes(b""), ErrorCode.MEDIA_UNSUPPORTED),
         ("a.png", lambda path: path.write_text("no picture"), ErrorCode.MEDIA_UNSUPPORTED),
     ],
-    ids=["rgb16", "animation", "pages", "cmyk", "float", "signed", "truncated", "empty", "text"],
+    ids=["rgb16", "gray16-transparent", "animation", "pages", "cmyk", "float", "signed", "truncated", "empty", "text"],
 )
 def test_picture_that_cannot_be_kept_fails_alone(
     name: str, write: Callable[[Path], None], code: ErrorCode, tmp_path: Path
@@ -233,6 +285,26 @@ def test_no_picture_gets_the_name_of_anothers_result(tmp_path: Path) -> None:
     pairs = dict(list_pictures(folder, tmp_path / "out"))
     names = {source.name: output.name for source, output in pairs.items()}
     assert names == {"a.jpg": "a.jpg.png", "a.png": "a.png.png", "a.jpg.png": "a.jpg.png.png"}
+
+
+def test_picture_that_would_be_called_as_a_folder_is_gets_its_whole_name(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, sub_jpg=rgb())
+    (folder / "sub.png").mkdir()
+    rgb().save(folder / "sub.png" / "in.jpg")
+    assert [item.state for item in run(folder, tmp_path / "out")] == ["done", "done"]
+    assert (tmp_path / "out" / "sub.jpg.png").is_file()
+    assert (tmp_path / "out" / "sub.png" / "in.png").is_file()
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path)
+    (folder / "sub.png" / "deeper").mkdir(parents=True)
+    rgb().save(folder / "sub.png" / "deeper" / "in.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub.png").write_text("in the way")
+    (item,) = run(folder, tmp_path / "out")
+    assert item.error is not None
+    assert item.error.message.endswith(f"{tmp_path / 'out' / 'sub.png'} is no folder")
 
 
 def test_results_inside_the_source_folder_are_not_upscaled_again(tmp_path: Path) -> None:

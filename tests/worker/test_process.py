@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,11 +18,12 @@ import pytest
 
 from mediabroker.errors import MediaError
 from mediabroker.results import VideoResult
+from neuron_worker.__main__ import _work_name
 from neuron_worker.document import JobDocument
-from neuron_worker.failures import DuplicateWorkError, Exit, exit_code_of
+from neuron_worker.failures import DuplicateWorkError, Exit, InterruptedWorkError, exit_code_of
 from neuron_worker.job import Job
 from neuron_worker.pipeline import make_slice, merge_slices, plan_job, upscale_video
-from neuron_worker.workspace import claim
+from neuron_worker.workspace import claim, claim_folder, write_record
 from tests import clips
 from tests.worker.looking import frame_digests
 
@@ -93,9 +96,78 @@ def test_failure_is_told_as_an_event_and_an_exit_code(tmp_path: Path, describe: 
     assert events[-1]["error"]["code"] == "MEDIA_UNSUPPORTED"
 
 
-def upscaled(source: Path, output: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
+def upscaled(
+    source: Path, output: Path | str, *options: str, cwd: Path | None = None
+) -> tuple[int, list[dict[str, Any]]]:
     command = [sys.executable, "-m", "neuron_worker", "upscale", str(source), str(output), *options]
-    return finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    return finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd))
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """What an interrupted `upscale` to `out.mp4` has left in its work folder."""
+    folder = tmp_path / _work_name(tmp_path / "out.mp4")
+    folder.mkdir()
+    (folder / "slice").write_text("made with effort")
+    return folder / "slice"
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "missing.mp4"])
+def test_second_upscale_to_the_same_output_is_a_duplicate_and_touches_nothing(
+    name: str, begun: Path, tmp_path: Path
+) -> None:
+    clips.make_one_frame(tmp_path / "in.mp4")
+    with claim_folder(begun.parent, "it"):
+        code, events = upscaled(tmp_path / name, tmp_path / "out.mp4")
+        assert (code, events[-1]["error"]["provider_code"]) == (Exit.DUPLICATE, "duplicate")
+        assert sorted(path.name for path in begun.parent.iterdir()) == ["folder.lock", "slice"]
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code"),
+    [
+        ("in.mp4", ["--model", "fasst"], Exit.INVALID),
+        ("in.mp4", ["--scale", "3"], Exit.INVALID),
+        ("missing.mp4", [], Exit.BAD_INPUT),
+    ],
+)
+def test_refused_upscale_keeps_the_work_of_an_earlier_one(
+    name: str, options: list[str], code: Exit, begun: Path, tmp_path: Path
+) -> None:
+    clips.make_one_frame(tmp_path / "in.mp4")
+    assert upscaled(tmp_path / name, tmp_path / "out.mp4", *options)[0] == code
+    assert begun.read_text() == "made with effort"
+    assert upscaled(tmp_path / "in.mp4", tmp_path / "out.mp4")[0] == Exit.OK
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+def test_upscale_into_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
+    code, events = upscaled(clips.make_one_frame(tmp_path / "in.mp4"), tmp_path / "none" / "out.mp4")
+    assert code == Exit.OUTPUT
+    assert "create it first" in events[-1]["error"]["message"]
+
+
+def test_output_that_is_given_as_a_uri_leaves_only_the_output(tmp_path: Path) -> None:
+    source = clips.make_one_frame(tmp_path / "in.mp4")
+    assert upscaled(source, f"file://{tmp_path}/out.mp4", cwd=tmp_path)[0] == Exit.OK
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["upscale"], "required: input, output"),
+        (["images", "in", "out", "--scale", "3"], "--scale"),
+        (["images", "in", "out", "--threads", "-1"], "--threads is -1; from 1 to 256"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_command_line_is_told_as_an_event_with_its_exit_code(words: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "neuron_worker", *words]
+    code, events = finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    assert (code, events[-1]["error"]["code"]) == (Exit.INVALID, "INVALID_SPEC")
+    assert message in events[-1]["error"]["message"]
 
 
 def test_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path) -> None:
@@ -240,6 +312,59 @@ def test_second_worker_on_the_same_work_is_a_duplicate(name: str, tmp_path: Path
     assert upscale_video(document, lambda progress: None, Event()).frame_count == 12
 
 
+def test_plan_that_another_process_is_making_is_awaited_and_obeyed(tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4"))
+    job = Job.open(document, Event())
+    stored = job.root / "plan.json"
+    stored.unlink()
+    with ExitStack() as other:
+        other.enter_context(claim(job.root / "plan.lock", "it"))
+
+        class Waiting(Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                write_record(stored, job.plan.model_copy(update={"variant": "of the other"}))
+                other.close()
+                return False
+
+        assert plan_job(document, Waiting()).variant == "of the other"
+
+
+def test_stop_ends_the_wait_for_a_plan(tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4"))
+    root = Job.open(document, Event()).root
+
+    class Stopped(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            self.set()
+            return True
+
+    with claim(root / "plan.lock", "it"), pytest.raises(InterruptedWorkError):
+        plan_job(document, Stopped())
+
+
+def test_leftovers_of_killed_workers_are_removed_with_the_next_attempt(tmp_path: Path, describe: Describe) -> None:
+    document = describe(clips.make_clip(tmp_path / "in.mp4", frames=20), slice_s=0.2)
+    root = Job.open(document, Event()).root
+    for name in ("000000.17.part", "000000.18.part", "000001.17.part"):
+        (root / name).write_bytes(b"half a slice")
+    make_slice(document, 0, on_progress=lambda progress: None, stop=Event())
+    assert [path.name for path in root.glob("*.part")] == ["000001.17.part"]
+
+
+def test_claim_on_a_file_that_its_holder_removes_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, flock = tmp_path / "it.lock", fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        lock.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(DuplicateWorkError), claim(lock, "it"):
+        pass
+
+
 def test_stored_plan_is_reused_and_other_settings_get_their_own(tmp_path: Path, describe: Describe) -> None:
     source = clips.make_clip(tmp_path / "in.mp4")
     first, again = plan_job(describe(source), Event()), plan_job(describe(source), Event())
@@ -288,3 +413,14 @@ def test_listener_that_goes_away_does_not_end_the_work(source: Path, tmp_path: P
     process.stderr.close()
     assert process.wait(timeout=_WAIT_S) == Exit.OK
     assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("words", ["upscale", "runtimes"])
+def test_output_that_cannot_be_written_does_not_end_the_work(words: str, tmp_path: Path) -> None:
+    files = [str(clips.make_one_frame(tmp_path / "in.mp4")), str(tmp_path / "out.mp4")] if words == "upscale" else []
+    command = [sys.executable, "-X", "dev", "-W", "ignore", "-m", "neuron_worker", words, *files]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=_WAIT_S, check=False)
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert (tmp_path / "out.mp4").exists() == (words == "upscale")

@@ -55,6 +55,31 @@ def test_damaged_card_is_told(copied: Path) -> None:
         load_card("fast", 2, copied)
 
 
+@pytest.mark.parametrize("field", ["features", "receptive_radius_px"])
+def test_card_with_impossible_numbers_is_told(field: str, copied: Path) -> None:
+    path = copied / "fast-x2.json"
+    card = json.loads(path.read_text())
+    card["architecture"][field] = -1 if field == "receptive_radius_px" else 0
+    path.write_text(json.dumps(card))
+    with pytest.raises(ConfigurationError, match=r"features and a receptive radius"):
+        load_card("fast", 2, copied)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"no network", "can be run here"), ((WEIGHTS / "fast-x4.onnx").read_bytes(), "at scale 2 it is 32 pixels")],
+    ids=["unreadable", "other-scale"],
+)
+def test_file_that_is_no_network_of_the_cards_scale_is_refused(content: bytes, words: str, copied: Path) -> None:
+    (copied / "fast-x2.onnx").write_bytes(content)
+    path = copied / "fast-x2.json"
+    card = json.loads(path.read_text())
+    card["files"]["fast-x2.onnx"] = hashlib.sha256(content).hexdigest()
+    path.write_text(json.dumps(card))
+    with pytest.raises(ConfigurationError, match=words):
+        load(load_card("fast", 2, copied), Choice("onnx", "fp32"))
+
+
 def test_unknown_model_lists_those_that_are_there() -> None:
     with pytest.raises(ConfigurationError, match="fast-x2"):
         load_card("marvellous", 2)
