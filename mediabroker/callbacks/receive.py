@@ -96,7 +96,8 @@ class Receiver:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.receive_once(_LONG_POLL_S)
+                # After trouble a short poll: it tells at once whether that is over.
+                self.receive_once(_LONG_POLL_S if self.trouble is None else 0.0)
             except Exception as error:
                 self._back_off(error)
             else:

@@ -45,6 +45,9 @@ def _with_plan_in_front(arguments: Sequence[str]) -> list[str]:
     """`plan upscale IN OUT` reads better than `upscale IN OUT --plan` and means the same."""
     if len(arguments) > 1 and arguments[0] == "plan" and arguments[1] in _PLANNED:
         return [*arguments[1:], "--plan"]
+    if len(arguments) > 2 and arguments[0] == "plan" and not any(each.startswith("-") for each in arguments[1:3]):
+        known = ", ".join(_PLANNED)
+        raise typer.BadParameter(f"plan {arguments[1]}: plan takes one file, or one of {known} with its arguments")
     return list(arguments)
 
 

@@ -32,10 +32,10 @@ def add_comparing_commands(app: typer.Typer) -> None:
 def _compare(
     terminal: Terminal,
     *,
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The video that was upscaled.")],
-    result: Annotated[Path, typer.Argument(metavar="OUT", help="What came of it.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The video that was upscaled, a local file.")],
+    result: Annotated[str, typer.Argument(metavar="OUT", help="What came of it.")],
     reference: Annotated[
-        Path | None, typer.Option(metavar="REF", help="The full-resolution original, of OUT's size.")
+        str | None, typer.Option(metavar="REF", help="The full-resolution original, of OUT's size.")
     ] = None,
     page: Annotated[
         Path | None, typer.Option(metavar="PAGE.html", help="Write a page with pictures, figures and curves.")
@@ -48,17 +48,25 @@ def _compare(
     """Measure an upscaled video: PSNR, SSIM and VMAF over time, and what stayed as it was."""
     from mediabroker.compare import measure, show  # noqa: PLC0415  loads PyAV, numpy and Pillow
 
+    videos = [_local(source), _local(result)]
+    original = None if reference is None else _local(reference)
     _check_target(page, "--page", (".html", ".htm"))
     _check_target(still, "--still", (".png",))
     with _progress(terminal) as on_progress:
         comparison = measure(
-            source, result, reference=reference, every=every, limit_s=limit_s, vmaf=vmaf, on_progress=on_progress
+            *videos, reference=original, every=every, limit_s=limit_s, vmaf=vmaf, on_progress=on_progress
         )
     if page is not None or still is not None:
         show(comparison, page=page, still=still)
     written = [path for path in (page, still) if path is not None]
     data = {**comparison.model_dump(mode="json"), "written": [str(path) for path in written]}
     terminal.show(data, *_cards(comparison), *(Text(str(path)) for path in written))
+
+
+def _local(name: str) -> Path:
+    if "://" in name:
+        raise InvalidJobError(f"{name}: compare reads local files only; copy it here and give its path")
+    return Path(name)
 
 
 def _check_target(path: Path | None, option: str, endings: tuple[str, ...]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +15,13 @@ from rich.text import Text
 from mediabroker.broker.signals import ending_on_signals
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
-from mediabroker.errors import MessageNotFoundError
+from mediabroker.errors import (
+    ConfigurationError,
+    InvalidJobError,
+    MediaBrokerError,
+    MessageNotFoundError,
+    MissingDependencyError,
+)
 from mediabroker.events import JobEvent
 from mediabroker.store.quarantine import Quarantined
 
@@ -39,17 +48,29 @@ def _consume(
     consumer: Annotated[str, typer.Option(help="Who acknowledges; processes of one name share the events.")] = "cli",
     timeout: Annotated[float | None, typer.Option(help="End after so many seconds without an event.", min=0)] = None,
 ) -> None:
-    """Print events as they come; each counts as handled once printed. SIGTERM and Ctrl-C end it in good order."""
+    """Print events as they come; each counts as handled once printed. SIGTERM and Ctrl-C end it in good order.
+
+    When --timeout has ended it and a queue cannot be received from, the exit code says so.
+    """
+    signalled: list[bool] = []
     with terminal.broker() as broker:
-        stream = broker.events(*(urls or ()), consumer=consumer, idle_timeout=timeout)
-        with stream, ending_on_signals(stream.stop):
+        with _refusing(urls or ()):
+            stream = broker.events(*(urls or ()), consumer=consumer, idle_timeout=timeout)
+
+        def stop() -> None:
+            signalled.append(True)
+            stream.stop()
+
+        with stream, ending_on_signals(stop):
             for event in stream:
                 _print_event(terminal, event)
+            if not signalled:
+                _check_received(stream.troubles)
 
 
 def _serve(terminal: Terminal, urls: Urls = None) -> None:
     """Receive callbacks and keep all live jobs up to date, until SIGTERM or Ctrl-C; events stay for their consumers."""
-    with terminal.broker() as broker:
+    with terminal.broker() as broker, _refusing(urls or ()):
         broker.serve(*(urls or ()), consumer=None)
 
 
@@ -78,6 +99,27 @@ def _replay(terminal: Terminal, message_id: MessageId) -> None:
         jobs = f"taken in: job {', '.join(outcome.jobs)}"
         said = jobs if outcome.outcome == "taken" else f"it stays: {outcome.reason}"
         terminal.show(outcome.model_dump(mode="json"), said)
+
+
+@contextmanager
+def _refusing(urls: Sequence[str]) -> Iterator[None]:
+    """What is wrong with a URL is wrong with the arguments, and no matter of the configuration."""
+    try:
+        yield
+    except MissingDependencyError:
+        raise
+    except ConfigurationError as error:
+        if any(repr(url) in str(error) for url in urls):
+            raise InvalidJobError(str(error)) from error
+        raise
+
+
+def _check_received(troubles: Mapping[str, MediaBrokerError]) -> None:
+    """That no event came must not mean that none could come."""
+    for url, trouble in troubles.items():
+        told = copy(trouble)
+        told.args = (f"{url} cannot be received from: {trouble}",)
+        raise told from trouble
 
 
 def _print_event(terminal: Terminal, event: JobEvent) -> None:

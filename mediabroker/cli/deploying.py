@@ -16,7 +16,7 @@ from rich.text import Text
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
 from mediabroker.deployment import Deployment, DeploymentPlan, load_deployment
-from mediabroker.errors import ConfigurationError
+from mediabroker.errors import ConfigurationError, InvalidJobError, MissingDependencyError
 
 __all__ = ["add_deploy_command"]
 
@@ -47,8 +47,13 @@ def _deploy(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made.")] = False,
 ) -> None:
     """Print the commands that make a vendor's stack; with --dry-run, what they would make. Never touches an account."""
-    deployment = load_deployment(vendor)
-    plan = deployment.plan(_pairs(stack.parameter or ()), name=stack.name, region=stack.region)
+    try:
+        deployment = load_deployment(vendor)
+        plan = deployment.plan(_pairs(stack.parameter or ()), name=stack.name, region=stack.region)
+    except MissingDependencyError:
+        raise
+    except ConfigurationError as error:  # all that could be wrong was given as an argument
+        raise InvalidJobError(str(error)) from error
     if template is not None:
         _write(deployment, template, terminal)
     shown = _table(plan) if dry_run else [Text("\n".join(plan.commands))]
@@ -60,7 +65,7 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     for each in given:
         name, separator, value = each.partition("=")
         if not separator or name in pairs:
-            raise ConfigurationError(f"--parameter {each!r}: write NAME=VALUE, each name once")
+            raise InvalidJobError(f"--parameter {each!r}: write NAME=VALUE, each name once")
         pairs[name] = value
     return pairs
 

@@ -13,8 +13,11 @@ from rich.text import Text
 
 from mediabroker.broker import Job, Plan
 from mediabroker.broker.plan import PlannedTransfer
+from mediabroker.cli.media_card import media_card
+from mediabroker.cli.units import size_text, span_text
+from mediabroker.jobs import JobSpec
 from mediabroker.refs import MediaURI
-from mediabroker.results import ImagesResult, JobResult, Output, VideoResult
+from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, Output, VideoResult
 from mediabroker.spi import Capabilities
 from mediabroker.states import JobState
 
@@ -28,7 +31,6 @@ __all__ = [
     "provider_table",
     "result_card",
     "short_uri",
-    "size_text",
 ]
 
 _STYLES = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow", JobState.RUNNING: "cyan"}
@@ -83,36 +85,41 @@ def job_card(job: Job[Any], result: JobResult | None = None) -> RenderableType:
         ("labels", ", ".join(f"{name}={value}" for name, value in job.labels.items()) or None),
         ("attempts", ", ".join(f"{each.provider} {each.state}" for each in job.attempts)),
         ("created", job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")),
-        ("took", _span(job.created_at, job.finished_at) if job.finished_at else None),
+        ("took", span_text(job.created_at, job.finished_at) if job.finished_at else None),
         ("ref", str(job.ref)),
     ]
     grid = _grid((name, value) for name, value in facts if value)
-    return Group(grid, result_card(result)) if result and result.outputs else grid
+    made = result_card(result) if result else None
+    return Group(grid, made) if made else grid
 
 
 def job_table(listed: Sequence[Job[Any]]) -> Table:
-    table = _table("id", "kind", "state", "progress", "provider", "age", "output")
+    table = _table("id", "kind", "state", "progress", "provider", "age", "input → output")
     now = datetime.now(timezone.utc)
     for job in listed:
-        target = job.spec.output or job.spec.input if job.spec else None
         table.add_row(
             job.id[:SHORT_ID],
             job.kind,
             Text(str(job.state), style=_STYLES.get(job.state, "")),
             "" if job.progress is None else f"{job.progress:.0%}",
             ", ".join(each.provider for each in job.attempts),
-            _span(job.created_at, now),
-            target.name if target else "",
+            span_text(job.created_at, now),
+            _route(job.spec) if job.spec else "",
         )
     return table
 
 
+def _route(spec: JobSpec[Any]) -> str:
+    return " → ".join(uri.name for uri in (spec.input, spec.output) if uri is not None)
+
+
 def result_card(result: JobResult) -> Text:
-    """What a job has made: one line an output, and what was measured."""
+    """What a job has made: one line an output, what was measured, and what a file was found to be."""
     lines = [_output_line(output) for output in result.outputs]
     measured = _measured(result)
     lines += [Text(measured, style="dim")] if measured else []
     lines += [Text(f"{item.outcome:7} {short_uri(item.source)}") for item in result.items if len(result.items) > 1]
+    lines += [media_card(result.media)] if isinstance(result, MediaInfoResult) and result.media else []
     return Text("\n").join(lines)
 
 
@@ -191,25 +198,8 @@ def short_uri(uri: MediaURI) -> str:
     return str(uri.path) if uri.scheme == "file" else str(uri)
 
 
-def size_text(size_bytes: float) -> str:
-    """Bytes for people, in powers of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit in ("B", "kB") else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"
-
-
 def _yes(flag: bool) -> str:
     return "yes" if flag else "–"
-
-
-def _span(start: datetime, end: datetime) -> str:
-    seconds = max((end - start).total_seconds(), 0)
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _table(*columns: str) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 
 from mediabroker.errors import (
     ConfigurationError,
@@ -93,4 +94,7 @@ def _sentence(error: BaseException) -> str:
 
 def _usage(error: Any) -> str:
     path = error.ctx.command_path if error.ctx else "mediabroker"
-    return f"{error.format_message().rstrip('.')}; see {path} --help"
+    # Newer releases of typer validate with pydantic and leave out what was given.
+    findings = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
+    given = f" (given: {findings[0]['input']})" if findings else ""
+    return f"{error.format_message().rstrip('.')}{given}; see {path} --help"

@@ -22,6 +22,7 @@ from mediabroker.cli.options import command
 from mediabroker.cli.specs import STATES, duration_of, labels_of, state_of
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError, ProviderError
+from mediabroker.jobs import known_kinds
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome
 
@@ -72,10 +73,19 @@ def _list(
     state_wanted = state_of(state) if state else None
     wanted = next(iter(labels_of([label]).items())) if label else None
     with terminal.broker() as broker:
+        _check_known(broker, kind, provider)
         for error in broker.poll():
             terminal.note(f"a provider cannot be asked now: {error}")
         found = list(broker.list(state=state_wanted, kind=kind, provider=provider, label=wanted, limit=limit))
         terminal.show([job_data(job) for job in found], job_table(found) if found else Text("no jobs", style="dim"))
+
+
+def _check_known(broker: Broker, kind: str | None, provider: str | None) -> None:
+    """Refuse a name that is neither known here nor that of any job: most likely it is misspelt."""
+    if kind is not None and kind not in known_kinds() and not list(broker.list(kind=kind, limit=1)):
+        raise InvalidJobError(f"kind {kind!r}: one of {', '.join(known_kinds())}")
+    if provider is not None and provider not in broker.providers and not list(broker.list(provider=provider, limit=1)):
+        raise InvalidJobError(f"provider {provider!r}: configured are {', '.join(broker.providers)}")
 
 
 def _watch(

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from rich.text import Text
 
-from mediabroker.cli.describe import size_text
+from mediabroker.cli.units import bitrate_text, size_text
 from mediabroker.results import AudioStream, MediaDetails, VideoStream
 
 __all__ = ["media_card"]
@@ -16,7 +16,7 @@ def media_card(media: MediaDetails) -> Text:
     """One line for the file, one for each stream."""
     whole = [media.container, size_text(media.size_bytes)]
     whole += [f"{media.duration_s:.2f} s"] if media.duration_s is not None else []
-    whole += [_bitrate(media.bitrate_bps)] if media.bitrate_bps else []
+    whole += [bitrate_text(media.bitrate_bps)] if media.bitrate_bps else []
     lines = [Text(" · ".join(whole), style="bold")]
     lines += [_line("video", _video(stream)) for stream in media.video]
     lines += [_line("audio", _audio(stream)) for stream in media.audio]
@@ -33,7 +33,7 @@ def _video(stream: VideoStream) -> list[str]:
     rate = float(Fraction(stream.frame_rate))
     facts.append(f"{rate:.3f}".rstrip("0").rstrip(".") + " frames/s" + (", varying" * stream.variable_frame_rate))
     facts += [f"{stream.frame_count} frames"] if stream.frame_count is not None else []
-    facts += [_bitrate(stream.bitrate_bps)] if stream.bitrate_bps else []
+    facts += [bitrate_text(stream.bitrate_bps)] if stream.bitrate_bps else []
     facts += [f"turned {stream.rotation_deg}°"] if stream.rotation_deg else []
     facts += [f"pixels {stream.sample_aspect_ratio}"] if Fraction(stream.sample_aspect_ratio) != 1 else []
     facts += [f"HDR {stream.hdr.upper()}"] if stream.hdr else []
@@ -44,10 +44,6 @@ def _video(stream: VideoStream) -> list[str]:
 def _audio(stream: AudioStream) -> list[str]:
     channels = {1: "mono", 2: "stereo"}.get(stream.channels, f"{stream.channels} channels")
     facts = [stream.codec, f"{stream.sample_rate_hz / 1000:g} kHz", channels]
-    facts += [_bitrate(stream.bitrate_bps)] if stream.bitrate_bps else []
+    facts += [bitrate_text(stream.bitrate_bps)] if stream.bitrate_bps else []
     facts += [stream.language] if stream.language else []
     return facts
-
-
-def _bitrate(bits_per_s: int) -> str:
-    return f"{bits_per_s / 1e6:.1f} Mbit/s" if bits_per_s >= 1e6 else f"{bits_per_s / 1e3:.0f} kbit/s"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.text import Text
 
 from mediabroker.broker import Job
-from mediabroker.cli.describe import size_text
+from mediabroker.cli.units import size_text
 from mediabroker.states import JobState
 
 __all__ = ["Meter", "metering", "remaining_s"]

@@ -14,19 +14,22 @@ from rich.text import Text
 from mediabroker.broker import Job
 from mediabroker.cli.describe import job_card, job_data, plan_card, result_card
 from mediabroker.cli.follow import follow
-from mediabroker.cli.media_card import media_card
 from mediabroker.cli.options import command
 from mediabroker.cli.specs import duration_of, labels_of, options_of, read_spec, rendition_fields
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import InvalidJobError
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, SuperResolution, Transcode, build_spec
-from mediabroker.results import MediaInfoResult, VideoResult
+from mediabroker.results import VideoResult
 
 __all__ = ["Running", "add_submitting_commands"]
 
 _RUNNING = "How it runs"
-Source = Annotated[str, typer.Argument(metavar="IN", help="A path, or an s3://, oss://, file:// or https:// URI.")]
+Source = Annotated[str, typer.Argument(metavar="IN", help="A path, or a file://, s3:// or oss:// URI.")]
 Target = Annotated[str, typer.Argument(metavar="OUT", help="Where the result goes: a path or a URI.")]
+Video = Annotated[
+    str,
+    typer.Argument(metavar="OUT", help="Where the result goes: a path or a URI that ends in .mp4, .m4v, .mov or .mkv."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at OUT.")]
 
 
@@ -98,7 +101,7 @@ def _upscale(
     running: Running,
     *,
     source: Source,
-    target: Target,
+    target: Video,
     scale: Annotated[int, typer.Option(help="2 or 4.")] = 2,
     model: Annotated[str | None, typer.Option(help="Super-resolution model; default: fast.")] = None,
     crf: Annotated[float | None, typer.Option(help="Quality of the encoder, 0 to 51; default: 18.")] = None,
@@ -180,12 +183,7 @@ def _snapshot(
 
 def _info(terminal: Terminal, running: Running, source: Source) -> None:
     """Describe a media file: container, streams, durations, colour."""
-
-    def show(job: Job[Any], result: MediaInfoResult) -> None:
-        media = result.media
-        terminal.show(job_data(job, result), *([media_card(media)] if media else []))
-
-    _perform(terminal, running, running.spec(MediaInfo, {"input": source}), show=show)
+    _perform(terminal, running, running.spec(MediaInfo, {"input": source}))
 
 
 def _submit(

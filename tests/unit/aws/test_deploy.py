@@ -100,5 +100,5 @@ def test_the_files_are_written_as_they_are_and_never_over_others(cli: Cli, tmp_p
 )
 def test_what_is_wrong_is_named(cli: Cli, arguments: list[str], said: str) -> None:
     outcome = cli("deploy", *arguments)
-    assert outcome.code == 3
+    assert outcome.code == 2
     assert said in outcome.err

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mediabroker.cli import managing
 from tests.unit.cli.conftest import Cli
 
 
@@ -26,6 +27,37 @@ def test_info_prints_the_description_on_stdout_and_the_progress_on_stderr(cli: C
     assert "12 frames" in done.out
     assert "queued" not in done.out
     assert "queued" in done.err
+
+
+def test_a_description_is_printed_by_whatever_command_shows_its_job(cli: Cli, spec_file: Path, clip: Path) -> None:
+    described = cli("info", clip).out
+    assert cli("submit", spec_file).out == described
+    job_id = cli("list", "--json", "--limit", 1).data[0]["id"]
+    assert cli("watch", job_id).out == described
+    assert cli("get", job_id).out.endswith(described)
+
+
+def test_list_tells_input_and_output_apart(cli: Cli, clip: Path, tmp_path: Path) -> None:
+    cli("info", clip)
+    assert cli("snapshot", clip, tmp_path / "still.png").code == 0
+    head, still, info = cli("list").out.splitlines()
+    assert head.strip().endswith("input → output")
+    assert still.strip().endswith(f"{clip.name} → still.png")
+    assert info.strip().endswith(f" {clip.name}")
+    assert "→" not in info
+
+
+def test_list_takes_a_provider_and_a_kind_that_only_stored_jobs_name(
+    cli: Cli, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = cli("info", clip, "--json").data["id"]
+    config = tmp_path / "mediabroker.toml"
+    config.write_text('[providers.other]\ntype = "local"\n')
+    listed = cli("list", "--config", config, "--provider", "local", "--json")
+    assert [each["id"] for each in listed.data] == [job_id]
+    monkeypatch.setattr(managing, "known_kinds", lambda: ["transcode"])
+    assert [each["id"] for each in cli("list", "--kind", "media_info", "--json").data] == [job_id]
+    assert cli("list", "--kind", "snapshot").code == 2
 
 
 def test_a_finished_job_is_found_listed_watched_refused_to_cancel_and_pruned(

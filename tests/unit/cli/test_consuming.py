@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
 import time
 from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mediabroker import Broker, InboundMessage, MediaInfo
+from mediabroker import AuthenticationError, Broker, InboundMessage, MediaInfo
+from mediabroker.broker import consuming
+from mediabroker.callbacks import receive
 from tests.unit.cli.conftest import Cli
 
 BODY = b'{"a":\x1b[31m\x00\xff'
@@ -38,10 +42,61 @@ def test_consume_prints_each_event_once_as_json_lines(cli: Cli, clip: Path) -> N
     assert f"{job.id}  media_info  succeeded" in again
 
 
-def test_consume_names_a_wrong_url_with_the_form_that_would_do(cli: Cli) -> None:
-    outcome = cli("consume", "media-events")
-    assert outcome.code == 3
-    assert "sqs://queue-name" in outcome.err
+class Troubled:
+    """A queue whose first `failures` polls are refused, and that is empty afterwards."""
+
+    url = "sqs://nope"
+
+    def __init__(self, failures: float) -> None:
+        self._failures = failures
+
+    def receive(self, *, wait_s: float) -> list[InboundMessage]:
+        self._failures -= 1
+        if self._failures >= 0:
+            raise AuthenticationError("no such queue", provider="sqs", provider_code="E1")
+        time.sleep(wait_s)
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def troubled(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    def give(failures: float) -> None:
+        monkeypatch.setattr(consuming, "open_source", lambda *_: Troubled(failures))
+        monkeypatch.setattr(receive, "_BACKOFF_CAP_S", 0.02)
+        monkeypatch.setattr(receive, "_LONG_POLL_S", 0.02)
+
+    return give
+
+
+def test_consume_says_when_a_queue_could_not_be_received_from(cli: Cli, troubled: Callable[[float], None]) -> None:
+    troubled(math.inf)
+    refused = cli("consume", "sqs://nope", "--timeout", 0.5)
+    assert refused.code == 5
+    assert refused.err.splitlines()[-1] == "mediabroker: sqs://nope cannot be received from: no such queue"
+    error = cli("consume", "sqs://nope", "--timeout", 0.5, "--json").data["error"]
+    assert (error["type"], error["provider_code"], error["exit_code"]) == ("AuthenticationError", "E1", 5)
+
+
+def test_consume_forgives_trouble_that_is_over(cli: Cli, troubled: Callable[[float], None]) -> None:
+    troubled(2)
+    assert cli("consume", "sqs://nope", "--timeout", 1).code == 0
+
+
+def test_consume_forgives_trouble_while_the_next_long_poll_is_under_way(
+    cli: Cli, troubled: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubled(1)
+    monkeypatch.setattr(receive, "_LONG_POLL_S", 3.0)
+    assert cli("consume", "sqs://nope", "--timeout", 1).code == 0
+
+
+def test_wrong_settings_of_a_queue_are_configuration_and_no_argument(cli: Cli, tmp_path: Path) -> None:
+    config = tmp_path / "mediabroker.toml"
+    config.write_text("[sources.sqs]\nregoin = 'x'\n")
+    assert cli("consume", "sqs://media-events", "--config", config).code == 3
 
 
 def test_quarantine_lists_and_shows_a_message_byte_for_byte_and_harmless(cli: Cli, message_id: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from mediabroker.media.probe import probe
+from neuron_worker.companions import CONTAINERS
 from tests.unit.cli.conftest import Cli
 
 
@@ -24,3 +25,8 @@ def test_upscale_writes_the_video_and_the_comparison(cli: Cli, clip: Path, tmp_p
     again = cli("upscale", clip, video)
     assert again.code == 1
     assert "OUTPUT_EXISTS" in again.err
+
+
+def test_help_names_every_container_that_the_engine_writes(cli: Cli) -> None:
+    shown = cli("upscale", "--help").out
+    assert [suffix for suffix in CONTAINERS if suffix not in shown] == []
