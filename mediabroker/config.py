@@ -52,7 +52,7 @@ _FILE_NAME = "mediabroker.toml"
 
 def data_folder() -> Path:
     """Where stores and local jobs lie: `$MEDIABROKER_DATA_DIR`, else the user's data folder of this platform."""
-    return Path(os.environ.get("MEDIABROKER_DATA_DIR") or platformdirs.user_data_path("mediabroker"))
+    return Path(os.environ.get("MEDIABROKER_DATA_DIR") or platformdirs.user_data_path("mediabroker")).absolute()
 
 
 def _default_staging() -> MediaURI:
@@ -183,7 +183,8 @@ def load_settings(path: Path | str | None = None) -> BrokerSettings:
     try:
         return BrokerSettings(**(tomllib.loads(found.read_text(encoding="utf-8")) if found else {}))
     except ValidationError as error:
-        raise ConfigurationError(f"{found or 'environment'}: {readable(error, show_values=False)}") from error
+        # Chained, it would show all that was given, secrets too, in every traceback.
+        raise ConfigurationError(f"{found or 'environment'}: {readable(error, show_values=False)}") from None
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
         raise ConfigurationError(f"{found}: {error}") from error
 

@@ -49,6 +49,8 @@ R_co = TypeVar("R_co", bound=JobResult, covariant=True, default=JobResult)
 P_co = TypeVar("P_co", bound=JobResult, covariant=True, default=ProductionResult)
 
 KIND_GROUP = "mediabroker.kinds"
+_MP4_SUFFIXES = (".mp4", ".m4v")
+"""One format; `.mov` is another, and whoever opens the file may go by its name."""
 _KINDS: dict[str, type[JobSpec[Any]]] = {}
 
 
@@ -128,7 +130,7 @@ def build_spec(cls: type[JobSpec[Any]], fields: Mapping[str, Any]) -> JobSpec[An
     try:
         return cls.model_validate(dict(fields))
     except ValidationError as error:
-        raise InvalidJobError(readable(error)) from error
+        raise InvalidJobError(readable(error)) from None  # pydantic's text repeats values, which may hold credentials
 
 
 def is_known_kind(kind: str) -> bool:
@@ -184,10 +186,10 @@ class Rendition(Value, frozen=True):
 class Transcode(JobSpec[VideoResult], frozen=True):
     """Re-encode to one mp4 file, or to an HLS ladder.
 
-    For `mp4`, `output` is the file; at most one rendition, none keeps the source's size. For `hls`, `output` is the
-    master playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default ladder up to the
-    source's height. Providers that name the files themselves take a folder as `output`, with a slash at its end, and
-    some take one as `input`: then every file in it is transcoded.
+    For `mp4`, `output` is the file (`….mp4` or `….m4v`); at most one rendition, none keeps the source's size. For
+    `hls`, `output` is the master playlist (`….m3u8`) and the renditions lie beside it; no renditions means the default
+    ladder up to the source's height. Providers that name the files themselves take a folder as `output`, with a slash
+    at its end, and some take one as `input`: then every file in it is transcoded.
     """
 
     kind: Literal["transcode"] = "transcode"
@@ -210,6 +212,9 @@ class Transcode(JobSpec[VideoResult], frozen=True):
             raise ValueError("renditions: an mp4 file holds one; use container='hls' for a ladder")
         if self.container == "hls" and not self.output.key.endswith((".m3u8", "/")):
             raise ValueError(f"output: {self.output} must end in .m3u8, the master playlist of the ladder")
+        if self.container == "mp4" and not self.output.key.lower().endswith((*_MP4_SUFFIXES, "/")):
+            advice = "; for a playlist set container='hls'" if self.output.key.lower().endswith(".m3u8") else ""
+            raise ValueError(f"output: {self.output.name!r} must end in .mp4 or .m4v, as container is 'mp4'{advice}")
         return self
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mediabroker.errors import MediaBrokerError
+
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
 
@@ -13,7 +15,7 @@ MARKUP_LIMIT_BYTES = 1 << 20
 MARKUP_DEPTH_LIMIT = 32
 
 
-class MarkupError(ValueError):
+class MarkupError(MediaBrokerError, ValueError):
     """The document cannot be used; the text says why and quotes nothing of it."""
 
 

@@ -1,10 +1,15 @@
-"""The base of all public values, and how a value that was refused is told."""
+"""The base of all public values, how a value that was refused is told, and settings read from a table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Value", "readable"]
+from mediabroker.errors import ConfigurationError
+
+__all__ = ["Value", "build_settings", "readable"]
 
 
 class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -12,6 +17,22 @@ class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 
     Type checkers do not inherit `frozen`: a subclass says it again, as in `class Frames(Value, frozen=True)`.
     """
+
+
+S = TypeVar("S", bound=Value)
+
+
+def build_settings(cls: type[S], where: str, given: Mapping[str, Any]) -> S:
+    """The validated settings of one table of `mediabroker.toml`; `where` is its name, as `providers.farm`.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; the message names each, and repeats no value.
+    """
+    try:
+        return cls.model_validate(dict(given))
+    except ValidationError as error:
+        # Chained, it would show all that was given, secrets too, in every traceback.
+        raise ConfigurationError(f"{where}: {readable(error, show_values=False)}") from None
 
 
 def readable(error: ValidationError, *, show_values: bool = True) -> str:

@@ -29,13 +29,16 @@ _KEY_LIMIT_BYTES = 1024
 class MediaURI(str):
     """Where a media file lies: `s3://bucket/key`, `oss://bucket/key`, `file:///path`, `https://host/path`.
 
-    A `str` that is always a full, normalised URI. It also reads plain paths (relative ones against the working
-    directory) and `oss://bucket.oss-region.aliyuncs.com/key`, whose region is kept in `region`. Keys of object
+    A `str` that is always a full URI. It also reads plain paths (relative ones against the working directory), which it
+    normalises, and `oss://bucket.oss-region.aliyuncs.com/key`, whose region is kept in `region`. Keys of object
     stores are literal: `%`, `#` and `?` are ordinary characters in them.
+
+    An https URI stays as it was written, query and all; `bucket` is its host and `key` its decoded path. It is for
+    providers that fetch a file by themselves: no store reads or writes it, so it cannot be staged.
 
     Raises:
         InvalidJobError: empty, an unknown scheme, no bucket or key, a control character, a key over 1,024 bytes, or
-            credentials inside an https URI.
+            credentials inside an https URI; the message does not repeat credentials of any scheme.
     """
 
     scheme: Scheme
@@ -83,7 +86,7 @@ class MediaURI(str):
         bucket, _, endpoint = host.partition(".oss-") if scheme == "oss" else (host, "", "")
         region = endpoint.partition(".")[0].removesuffix("-internal") or None
         if not _BUCKET.fullmatch(bucket):
-            raise InvalidJobError(f"{scheme}://{rest}: {bucket!r} is not a bucket name")
+            raise InvalidJobError(_no_bucket(scheme, bucket, rest))
         if not key:
             raise InvalidJobError(f"{scheme}://{rest}: the key after the bucket is missing")
         if len(key.encode()) > _KEY_LIMIT_BYTES:
@@ -95,10 +98,13 @@ class MediaURI(str):
         try:
             parts = urlsplit(text)
             _ = parts.port
-        except ValueError as error:
-            raise InvalidJobError(f"media URI {_masked(text)!r}: {error}") from error
+        except ValueError:  # it quotes what stands for host or port, which may be the half of a password
+            raise InvalidJobError(
+                f"media URI {_masked(text)!r}: host or port cannot be read; use https://host/path or "
+                "https://host:8443/path"
+            ) from None
         if not parts.hostname:
-            raise InvalidJobError(f"media URI {text!r} has no host")
+            raise InvalidJobError(f"media URI {_masked(text)!r} has no host; use https://host/path")
         if parts.username or parts.password:
             raise InvalidJobError(f"media URI {_masked(text)!r} carries credentials; they would end in logs and stores")
         return cls._make(text, "https", parts.hostname, unquote(parts.path.lstrip("/")))
@@ -137,18 +143,27 @@ class MediaURI(str):
 
 def _refuse_control_characters(text: str) -> None:
     if match := _CONTROL.search(text):
-        raise InvalidJobError(f"media URI {text!r} contains the control character {match.group()!r}")
+        raise InvalidJobError(f"media URI {_masked(text)!r} contains the control character {match.group()!r}")
 
 
 def _local_part(text: str, rest: str) -> str:
     host, slash, path = rest.partition("/")
     if host not in ("", "localhost") or not slash:
-        raise InvalidJobError(f"{text!r}: a file URI has three slashes, file:///absolute/path")
+        raise InvalidJobError(f"{_masked(text)!r}: a file URI has three slashes, file:///absolute/path")
     return slash + path
 
 
+def _no_bucket(scheme: str, bucket: str, rest: str) -> str:
+    named = "***" if "@" in rest else bucket
+    return (
+        f"{_masked(f'{scheme}://{rest}')}: {named!r} is not a bucket name; those have 3 to 63 characters: lower-case "
+        "letters, digits, hyphens and dots, with a letter or digit at either end"
+    )
+
+
 def _masked(text: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    # Up to the last @, for a password may hold @ and slashes. What is masked for nothing is only left out of a message.
+    return re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)
 
 
 class MemberRef(BaseModel):

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from pydantic import JsonValue
 
+from mediabroker.errors import MediaBrokerError
+
 __all__ = ["DEPTH_LIMIT", "SIZE_LIMIT_BYTES", "PoisonError", "load_strictly"]
 
 SIZE_LIMIT_BYTES = 1 << 20
@@ -22,7 +24,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BOM = b"\xef\xbb\xbf"
 
 
-class PoisonError(ValueError):
+class PoisonError(MediaBrokerError, ValueError):
     """The message cannot be understood, today or ever; the text says why and quotes nothing of it."""
 
 

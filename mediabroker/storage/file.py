@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import logging
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
-from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.publish import publish_file
+from mediabroker.errors import ErrorCode, InvalidJobError, MediaError
+from mediabroker.media.publish import output_errors, publish_file
 from mediabroker.objects import ObjectStat
 from mediabroker.refs import MediaURI
 
 __all__ = ["FileStore"]
+
+_log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 
@@ -29,6 +32,8 @@ class FileStore:
             found = uri.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise MediaError(ErrorCode.INPUT_DENIED, f"{uri.path} cannot be looked at: {error.strerror}") from error
         return _described(found)
 
     def read(self, uri: MediaURI, *, start: int = 0) -> Iterator[bytes]:
@@ -44,11 +49,13 @@ class FileStore:
 
     def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
         path = uri.path
-        if not overwrite and path.exists():
-            raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{path} exists; set overwrite to replace it")
+        with output_errors(path):
+            if not overwrite and path.exists():
+                raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{path} exists; set overwrite to replace it")
         with _written_beside(path, chunks) as temporary:
             publish_file(temporary, path, overwrite=overwrite)
-        return _described(path.stat())
+        with output_errors(path):
+            return _described(path.stat())
 
     def delete(self, uri: MediaURI) -> None:
         try:
@@ -59,8 +66,10 @@ class FileStore:
             raise MediaError(ErrorCode.OUTPUT_DENIED, f"{uri.path} cannot be removed: {error.strerror}") from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
+        """See `ObjectStore.list`. A name that no URI can stand for, as one with a control character, is left out, and
+        logged: nothing here could have written it, and the rest of the folder is needed all the same."""
         for path, _, names in os.walk(folder.path):
-            yield from (MediaURI(Path(path, name)) for name in names)
+            yield from _named(path, names)
 
     def close(self) -> None:
         """Nothing stays open between calls."""
@@ -71,33 +80,53 @@ def _described(found: os.stat_result) -> ObjectStat:
     return ObjectStat(found.st_size, version)
 
 
+def _named(folder: str, names: Iterable[str]) -> Iterator[MediaURI]:
+    for name in names:
+        try:
+            yield MediaURI(Path(folder, name))
+        except InvalidJobError as error:
+            _log.warning("a file is left out of a listing: %s", error, extra={"folder": folder})
+
+
 @contextmanager
 def _written_beside(path: Path, chunks: Iterator[bytes]) -> Iterator[Path]:
     """The chunks in a file beside `path`, as long as the block runs."""
-    _remove_abandoned(path)
-    with _locked_file(path) as file:
-        temporary = Path(file.name)
-        try:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            yield temporary
-        finally:
+    with output_errors(path):
+        _remove_abandoned(path)
+        temporary, file = _locked_file(path)
+    try:
+        for chunk in chunks:
+            with output_errors(path):  # not around the chunks: they have errors of their own
+                _write_all(file, chunk)
+        yield temporary
+    finally:
+        with suppress(OSError):  # what is left, the next writer to this name removes
             temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing is held back that closing could lose
+            file.close()
 
 
-def _locked_file(path: Path) -> IO[bytes]:
-    """A new file, locked as long as its writer lives and it is open."""
+def _write_all(file: FileIO, chunk: bytes) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _locked_file(path: Path) -> tuple[Path, FileIO]:
+    """A new file beside `path`, locked as long as its writer lives and it is open.
+
+    It is made with the mode that the umask leaves to any new file, for it is the one that gets the final name.
+    """
     while True:
+        temporary = path.parent / (f".{path.name[:60]}.{secrets.token_hex(4)}.part")
         try:
-            file = tempfile.NamedTemporaryFile(  # noqa: SIM115  its block is the caller's
-                dir=path.parent, prefix=f".{path.name[:60]}.", suffix=".part", delete=False
-            )
-        except OSError as error:
-            raise MediaError(ErrorCode.OUTPUT_DENIED, f"{path.parent} cannot be written: {error.strerror}") from error
+            number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue  # another writer's
+        file = FileIO(number, "r+")
         fcntl.flock(file, fcntl.LOCK_EX)
-        if Path(file.name).exists():  # else another writer took it for abandoned before it was locked
-            return file
+        if temporary.exists():  # else another writer took it for abandoned before it was locked
+            return temporary, file
         file.close()
 
 

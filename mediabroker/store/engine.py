@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
 from mediabroker.errors import ConfigurationError, StoreBusyError, StoreError
 from mediabroker.store import postgresql, sqlite
@@ -28,10 +29,16 @@ class _Database(Protocol):
 
 
 _DATABASES: Mapping[str, _Database] = {"sqlite": sqlite, "postgresql": postgresql}
+_FORMS = "sqlite:////absolute/path/jobs.db or postgresql://user@host:5432/database"
+_SCHEME = re.compile(r"[a-z][a-z0-9+]*(?=://?)")
+_SECRET = re.compile("password|secret", re.IGNORECASE)
 
 
 class Store:
-    """Transactions on one database; safe to share between threads, reopened after a fork. `url` is without password."""
+    """Transactions on one database; safe to share between threads, reopened after a fork.
+
+    `url` is for messages: it has scheme, host, port and database, and nothing that could hold a password.
+    """
 
     def __init__(self, database: _Database, url: URL, *, busy_timeout_s: float) -> None:
         self._database = database
@@ -39,7 +46,8 @@ class Store:
         self._pid = os.getpid()
         self._turns = Turns()
         self._busy_timeout_s = busy_timeout_s
-        self.url = url.render_as_string(hide_password=True)
+        self._secrets = _secrets_of(url)
+        self.url = _shown(url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -87,7 +95,15 @@ class Store:
         except DatabaseError as error:
             if self._database.is_busy(error):
                 raise StoreBusyError(f"another process holds the write lock of {self.url}") from error
-            raise StoreError(f"{self.url}: {error.orig}") from error
+            said = str(error.orig)
+            told = self._without_secrets(said)
+            # A traceback shows the driver's own words as well.
+            raise StoreError(f"{self.url}: {told}") from (error if told == said else None)
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def close(self) -> None:
         self._engine.dispose()
@@ -117,11 +133,33 @@ def open_store(url: str, *, busy_timeout_s: float = 10.0) -> Store:
 def _parse(url: str) -> tuple[URL, _Database]:
     try:
         parsed = make_url(url)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigurationError(f"store: {url!r} is not a URL such as sqlite:////path/jobs.db") from error
+    except (SQLAlchemyError, ValueError):  # it may quote the URL, any part of which may be the password
+        raise ConfigurationError(_unreadable(url, "cannot be read")) from None
+    if _is_torn(url, parsed):
+        raise ConfigurationError(_unreadable(url, "holds an @ in user, password or database; write it as %40"))
     if parsed.drivername not in _DATABASES:
-        raise ConfigurationError(
-            f"store: {parsed.render_as_string()!r} cannot be opened; use sqlite:////absolute/path/jobs.db or "
-            "postgresql://user@host/database"
-        )
+        raise ConfigurationError(f"store: {_shown(parsed)!r} cannot be opened; use {_FORMS}")
     return parsed, _DATABASES[parsed.drivername]
+
+
+def _unreadable(url: str, why: str) -> str:
+    scheme = _SCHEME.match(url)
+    which = f"the URL with the scheme {scheme.group()!r}" if scheme else "the URL"
+    return f"store: {which} {why}; use {_FORMS} (it is not shown here, for it may hold a password)"
+
+
+def _is_torn(url: str, parsed: URL) -> bool:
+    """Whether a password with an @ in it was read as if its rest were the host or the database."""
+    in_database = parsed.drivername != "sqlite" and "@" in (parsed.database or "") and "%40" not in url
+    return in_database or "@" in (parsed.host or "")
+
+
+def _shown(url: URL) -> str:
+    """The URL for messages: neither user nor query, for a query may hold a password too."""
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def _secrets_of(url: URL) -> list[str]:
+    """What no message may repeat, the longest first."""
+    named = [value for name, values in url.normalized_query.items() if _SECRET.search(name) for value in values]
+    return sorted({str(each) for each in (url.password, *named) if each}, key=len, reverse=True)

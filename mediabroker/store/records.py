@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Row
 
-from mediabroker.errors import JobError
+from mediabroker.errors import InvalidJobError, JobError
 from mediabroker.jobs import JobSpec, is_known_kind, result_type_of
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI
@@ -42,7 +42,8 @@ class Placement(Value, frozen=True):
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One job as stored. `spec` is None for one adopted by its reference, or of a kind not defined in this process."""
+    """One job as stored. `spec` is None for one adopted by its reference, and where this process has no class that
+    takes it: the kind is not defined here, or an earlier release took more."""
 
     id: str
     kind: str
@@ -75,14 +76,14 @@ class JobRecord:
         fields.pop("output")
         result = fields.pop("result")
         fields |= {
-            "spec": JobSpec.parse(row.spec) if row.spec is not None and is_known_kind(row.kind) else None,
+            "spec": _spec(row),
             "options": tuple(row.options or ()),
             "state": JobState(row.state),
             "frames": Frames.model_validate(row.frames) if row.frames else None,
             "transfer": Transfer.model_validate(row.transfer) if row.transfer else None,
             "route": Route.model_validate(row.route or {}),
             "error": _error(row.error),
-            "result": result_type_of(row.kind).model_validate(result) if result is not None else None,
+            "result": _result(row.kind, result),
         }
         return cls(**fields)
 
@@ -149,7 +150,7 @@ class MemberRecord:
             progress=row.progress,
             frames=Frames.model_validate(row.frames) if row.frames else None,
             error=_error(row.error),
-            result=result_type_of(kind).model_validate(row.result) if row.result is not None else None,
+            result=_result(kind, row.result),
             raw=row.raw,
         )
         key = MergeKey(row.vendor_attempt, row.rank, row.sub_rank)
@@ -175,6 +176,25 @@ class CallRecord:
     @classmethod
     def of(cls, row: Row[Any]) -> CallRecord:
         return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})
+
+
+def _spec(row: Row[Any]) -> JobSpec[Any] | None:
+    if row.spec is None or not is_known_kind(row.kind):
+        return None
+    try:
+        return JobSpec.parse(row.spec)
+    except InvalidJobError:
+        # An earlier release took what this one refuses; one such job must not hide all others.
+        return None
+
+
+def _result(kind: str, stored: Any) -> JobResult | None:
+    if stored is None:
+        return None
+    cls = result_type_of(kind)
+    # Of a kind that is not defined here only what all results have can be read.
+    readable = stored if is_known_kind(kind) else {name: stored[name] for name in cls.model_fields if name in stored}
+    return cls.model_validate(readable)
 
 
 def _error(stored: Any) -> JobError | None:

@@ -21,11 +21,8 @@ __all__ = ["is_busy", "open_engine"]
 
 def open_engine(url: URL, *, busy_timeout_s: float) -> Engine:
     """The engine for a file, whose folder is made where needed."""
-    if not url.database or url.database == ":memory:":
-        raise ConfigurationError(
-            f"store: {url.render_as_string()!r} names no file; use sqlite:////absolute/path/jobs.db"
-        )
-    _make_folder(Path(url.database))
+    path = _path_of(url)
+    _make_folder(path)
     engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
     event.listen(engine, "connect", lambda connection, _: _configure(connection, busy_timeout_s))
     event.listen(engine, "begin", _begin)
@@ -35,6 +32,22 @@ def open_engine(url: URL, *, busy_timeout_s: float) -> Engine:
 def is_busy(error: DBAPIError) -> bool:
     """Whether somebody else kept the write lock for too long."""
     return "locked" in str(error.orig) or "busy" in str(error.orig)
+
+
+def _path_of(url: URL) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError(
+            f"store: 'sqlite:///{url.database or ''}' names no file; use sqlite:////absolute/path/jobs.db"
+        )
+    path = Path(url.database)
+    if url.host or not path.is_absolute():
+        # Another process, or the same one tomorrow, would look for its jobs in another file.
+        meant = Path(url.host or "", path).absolute()
+        raise ConfigurationError(
+            f"store: {str(path)!r} depends on where the program is started; write it out, with four slashes: "
+            f"sqlite:///{meant}"
+        )
+    return path
 
 
 def _make_folder(path: Path) -> None:

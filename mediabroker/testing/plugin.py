@@ -1,9 +1,9 @@
 """The pytest plugin: the fixture `mediabroker`, and `--provider NAME` for the provider contract.
 
 def test_publishes(mediabroker):
-    job = mediabroker.submit(SuperResolution(input="s3://b/a.mp4", output="s3://b/o.mp4"))
+    job = mediabroker.submit(SuperResolution(input="s3://bucket/a.mp4", output="s3://bucket/o.mp4"))
     mediabroker.vendor.script(job, ["queued", ("running", 0.4), "preempted", "running", "succeeded"])
-    assert str(job.result().outputs[0].uri) == "s3://b/o.mp4"
+    assert str(job.result().outputs[0].uri) == "s3://bucket/o.mp4"
 """
 
 from __future__ import annotations

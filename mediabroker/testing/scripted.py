@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from mediabroker.broker import Job
-from mediabroker.errors import ErrorCode, JobError, MediaError, ProviderError
+from mediabroker.errors import ErrorCode, JobError, MediaBrokerError, MediaError, ProviderError
 from mediabroker.flows import Call, Flow, Reply, ask
 from mediabroker.jobs import JobSpec, known_kinds
 from mediabroker.objects import ObjectStat
@@ -34,11 +34,11 @@ from mediabroker.spi import (
 )
 from mediabroker.states import JobState
 
-__all__ = ["MemoryStore", "ScriptedProvider", "ScriptedVendor", "Step"]
+__all__ = ["MemoryStore", "ScriptError", "ScriptedProvider", "ScriptedVendor", "Step"]
 
 Step = str | tuple[str, float] | tuple[str, ErrorCode]
-"""`queued`, `running`, `preempted` (the vendor starts over), `succeeded`, `failed`, `cancelled`; progress beside
-`running`, an error code beside `failed`."""
+"""`queued`, `running`, `preempted` (the vendor starts over), `succeeded`, `failed`, `cancelled`; progress from 0 to 1
+beside `running`, an error code beside `failed`."""
 
 _STATES: Mapping[str, JobState] = {
     "queued": JobState.QUEUED,
@@ -51,6 +51,10 @@ _STATES: Mapping[str, JobState] = {
 _USUAL: Sequence[Step] = ("queued", "running", "succeeded")
 _SCHEMES = ("s3", "oss")
 _FILE = "output"
+
+
+class ScriptError(MediaBrokerError, ValueError):
+    """No vendor could play the script, or the job is not on this one."""
 
 
 class MemoryStore:
@@ -116,17 +120,16 @@ class ScriptedVendor:
         """What the next looks at a job find, one step each; the last one stays.
 
         Raises:
-            ValueError: a step is none, or the job is not on this vendor.
+            ScriptError: a step is none, has something beside it that it cannot have, or the job is not on this vendor.
         """
         for step in steps:
-            if _word(step) not in _STATES:
-                raise ValueError(f"{step!r} is no step; they are {', '.join(_STATES)}")
+            _check(step)
         if not steps:
-            raise ValueError("a script needs a step")
+            raise ScriptError('steps: a script needs one at least, as ["succeeded"]')
         ids = [member.native_id for member in job.ref.members]
         with self._lock:
             if not ids or not self._plays.keys() >= set(ids):
-                raise ValueError(f"job {job.id} is not on this vendor")
+                raise ScriptError(f"job {job.id} is not on this vendor")
             for each in ids:
                 self._plays[each].steps, self._plays[each].at = tuple(steps), 0
 
@@ -250,3 +253,16 @@ class _Wire:
 
 def _word(step: Step) -> str:
     return step if isinstance(step, str) else step[0]
+
+
+def _check(step: Step) -> None:
+    word, detail = _word(step), step[1] if isinstance(step, tuple) else None
+    if word not in _STATES:
+        raise ScriptError(f"{step!r} is no step; they are {', '.join(_STATES)}")
+    if detail is None or (word == "failed" and isinstance(detail, ErrorCode)):
+        return
+    if word != "running" or not isinstance(detail, int | float) or not 0 <= detail <= 1:
+        raise ScriptError(
+            f"{step!r} is no step; beside running stands its progress from 0 to 1, as in ('running', 0.4), beside "
+            "failed an ErrorCode, beside the others nothing"
+        )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mediabroker.errors import ConfigurationError
-from mediabroker.models import Value, readable
+from mediabroker.models import Value, build_settings
 from mediabroker_alibaba.options import NOTIFY_PATTERN, PIPELINE_PATTERN
 
 __all__ = ["AlibabaSettings", "MnsSettings", "MpsSettings", "OssSettings", "build_settings"]
@@ -82,18 +80,3 @@ class MpsSettings(AlibabaSettings, frozen=True):
     oss_endpoint_url: str | None = Field(default=None, pattern=ENDPOINT_PATTERN)
     connections: int = Field(default=32, ge=1, le=512)
     """Connections that are kept open to MPS; as many threads can call it without waiting for each other."""
-
-
-S = TypeVar("S", bound=Value)
-
-
-def build_settings(cls: type[S], where: str, given: Mapping[str, Any]) -> S:
-    """The validated settings.
-
-    Raises:
-        ConfigurationError: a setting is unknown or wrong; the message names each.
-    """
-    try:
-        return cls.model_validate(dict(given))
-    except ValidationError as error:
-        raise ConfigurationError(f"{where}: {readable(error, show_values=False)}") from error

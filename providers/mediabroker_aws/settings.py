@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mediabroker.errors import ConfigurationError
-from mediabroker.models import Value
+from mediabroker.models import Value, build_settings
 from mediabroker.refs import MediaURI
 
 __all__ = [
@@ -171,19 +169,3 @@ def _refuse_readable(url: str) -> str:
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         return url
     raise ValueError("use https; over http the key would be readable on the way (loopback excepted)")
-
-
-S = TypeVar("S", bound=Value)
-
-
-def build_settings(cls: type[S], where: str, given: Mapping[str, Any]) -> S:
-    """The validated settings.
-
-    Raises:
-        ConfigurationError: a setting is unknown or wrong; the message names each.
-    """
-    try:
-        return cls.model_validate(dict(given))
-    except ValidationError as error:
-        findings = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigurationError(f"{where}: {findings}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from mediabroker.errors import MediaError, ProviderError
+from mediabroker.errors import ErrorCode, InvalidJobError, MediaError, ProviderError
 from mediabroker.jobs import JobSpec
 from mediabroker.spi import Call, CancelOutcome, Reply
 from mediabroker_local.admission import admit_files, claimed_output, refuse_taken_output
@@ -77,7 +77,7 @@ class Machine:
             raise _RefusedError("InvalidToken", f"{token!r} cannot name a job folder")
         folder = self._spool.folder(token)
         if not folder.exists():
-            spec = JobSpec.parse(params["spec"])
+            spec = _parse(params["spec"])
             admit_files(spec)
             self._add(folder, {**params, "claim": claimed_output(spec)})
         self._run_waiting()
@@ -160,3 +160,11 @@ class Machine:
                     max_attempts=self._settings.max_worker_attempts,
                     grace_s=self._settings.cancel_grace_s,
                 )
+
+
+def _parse(fields: Mapping[str, Any]) -> JobSpec[Any]:
+    try:
+        return JobSpec.parse(fields)
+    except InvalidJobError as error:
+        # Untyped, it would pass for a call whose end nobody knows.
+        raise _RefusedError(ErrorCode.INVALID_SPEC.value, str(error)) from None

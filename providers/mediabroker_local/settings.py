@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
+from mediabroker import models
 from mediabroker.config import data_folder
-from mediabroker.errors import ConfigurationError
 from mediabroker.media.limits import MediaLimits, ProcessLimits
-from mediabroker.models import Value, readable
+from mediabroker.models import Value
 
 __all__ = ["LocalSettings", "build_settings"]
 
@@ -44,7 +44,5 @@ def build_settings(name: str, given: Mapping[str, Any]) -> LocalSettings:
     Raises:
         ConfigurationError: a setting is unknown or wrong; the message names each.
     """
-    try:
-        return LocalSettings.model_validate({"root": data_folder() / "local" / name, **given})
-    except ValidationError as error:
-        raise ConfigurationError(f"providers.{name}: {readable(error, show_values=False)}") from error
+    usual = {"root": data_folder() / "local" / name}
+    return models.build_settings(LocalSettings, f"providers.{name}", {**usual, **given})

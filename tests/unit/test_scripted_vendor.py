@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mediabroker import (
@@ -15,7 +17,10 @@ from mediabroker import (
     SuperResolution,
     Transcode,
 )
+from mediabroker.errors import MediaBrokerError
+from mediabroker.testing import plugin
 from mediabroker.testing.fixture import ScriptedBroker
+from mediabroker.testing.scripted import ScriptError, Step
 
 SPEC = SuperResolution(input="s3://bucket/a.mp4", output="s3://bucket/o.mp4")
 
@@ -69,8 +74,43 @@ def test_success_without_its_object_is_seen_through(mediabroker: ScriptedBroker)
     assert caught.value.error.code is ErrorCode.OUTPUT_MISSING
 
 
-@pytest.mark.parametrize("steps", [["done"], []])
-def test_a_script_that_makes_no_sense_is_refused(mediabroker: ScriptedBroker, steps: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (["done"], "'done' is no step; they are queued"),
+        ([], "a script needs one at least"),
+        (["queued", ("running", 7)], r"\('running', 7\) is no step; .* from 0 to 1"),
+        ([("running", -0.1)], "from 0 to 1"),
+        ([("running", float("nan"))], "from 0 to 1"),
+        ([("running", "half")], "from 0 to 1"),
+        ([("running", ErrorCode.LOST)], "from 0 to 1"),
+        ([("failed", 0.5)], "beside failed an ErrorCode"),
+        ([("queued", 0.5)], "beside the others nothing"),
+    ],
+)
+def test_a_script_that_makes_no_sense_is_refused_at_the_call(
+    mediabroker: ScriptedBroker, steps: list[Step], said: str
+) -> None:
     job = mediabroker.submit(SPEC)
-    with pytest.raises(ValueError, match=r"is no step; they are queued|needs a step"):
+    with pytest.raises(ScriptError, match=said):
         mediabroker.vendor.script(job, steps)
+    assert job.wait(timeout=30).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("progress", [0, 0.0, 0.5, 1])
+def test_progress_from_0_to_1_is_played(mediabroker: ScriptedBroker, progress: float) -> None:
+    job = mediabroker.submit(SPEC)
+    mediabroker.vendor.script(job, [("running", progress)])
+    assert job.refresh().progress == progress
+
+
+def test_the_plugins_example_runs_as_it_is_shown(mediabroker: ScriptedBroker) -> None:
+    shown = (plugin.__doc__ or "").partition("\n\n")[2]
+    names: dict[str, Any] = {"SuperResolution": SuperResolution}
+    exec(shown, names)
+    names["test_publishes"](mediabroker)
+
+
+def test_a_script_error_is_caught_as_any_other_of_ours() -> None:
+    assert issubclass(ScriptError, MediaBrokerError)
+    assert issubclass(ScriptError, ValueError)

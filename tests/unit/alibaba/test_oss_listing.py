@@ -43,3 +43,20 @@ def test_a_folder_is_listed_page_by_page_and_cleared_without_its_neighbours(
         assert list(store.list(folder)) == []
         assert list(store.list(MediaURI("oss://media-lists/t2/"))) == [beside]
         stores.close()
+
+
+def test_a_key_that_no_uri_can_stand_for_hides_no_other(
+    world: World, account: Account, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = OssState(world, tmp_path / "oss")
+    state.create_bucket(account.id, "media-lists", REGION)
+    (tmp_path / "x").touch()
+    for key in ("t/a.ts", "t/tab\there.ts", "t/z.ts"):
+        state.store(account.id, "media-lists", key, tmp_path / "x")
+    with LoopbackServer(OssService(state, REGION).answer, clock=world.clock) as server:
+        store = OssStore({"endpoint_url": server.url, "region": REGION})
+        folder = MediaURI("oss://media-lists/t/")
+        assert list(store.list(folder)) == [MediaURI(f"{folder}a.ts"), MediaURI(f"{folder}z.ts")]
+        store.close()
+    (record,) = [each for each in caplog.records if "left out" in each.getMessage()]
+    assert r"tab\there" in record.getMessage()

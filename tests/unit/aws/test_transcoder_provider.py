@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -145,6 +146,14 @@ def test_fields_of_the_request_cannot_be_replaced_by_options(provider: LambdaPro
 def test_settings_that_are_wrong_are_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         LambdaProvider("transcoder", settings)
+
+
+def test_wrong_settings_are_told_in_plain_words_and_the_key_is_in_no_traceback() -> None:
+    settings = {"api_key": "api-key-canary"}
+    with pytest.raises(ConfigurationError) as caught:
+        LambdaProvider("l", settings)
+    assert str(caught.value) == "providers.l: give url or function, one of the two"
+    assert "api-key-canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_key_may_come_from_the_environment_and_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mediabroker.callbacks import PoisonError, parse_event
 from mediabroker.callbacks.strict import DEPTH_LIMIT, SIZE_LIMIT_BYTES
+from mediabroker.errors import MediaBrokerError
 
 EVENT = {"version": "0", "source": "aws.batch", "detail-type": "Batch Job State Change", "detail": {"jobId": "j-1"}}
 
@@ -177,3 +178,9 @@ def test_any_honest_object_comes_through_unchanged_bare_and_wrapped(message: dic
     assert parse_event(sns(message)).message == message
     assert parse_event(encoded(json.dumps(message))).message == message
     assert parse_event(mns_topic(json.dumps(message), "xml")).message == message
+
+
+def test_a_poisonous_message_is_caught_as_any_other_error_of_ours() -> None:
+    for kind in (MediaBrokerError, ValueError):
+        with pytest.raises(kind):
+            parse_event(b"\xff")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mediabroker import errors
 from mediabroker.errors import (
     AuthenticationError,
+    BrokerClosedError,
     ConfigurationError,
     ErrorCode,
     IdempotencyConflictError,
@@ -84,6 +85,7 @@ def test_every_error_of_the_module_is_public_and_documented() -> None:
     [
         (ConfigurationError, ValueError),
         (MissingDependencyError, ImportError),
+        (BrokerClosedError, RuntimeError),
         (InvalidJobError, ValueError),
         (UnsupportedError, InvalidJobError),
         (IdempotencyConflictError, ValueError),

@@ -1,7 +1,10 @@
-"""`file://` objects: removed without a word, whether they are there or not."""
+"""`file://` objects: whole or not there, open to whom the umask lets in, and every trouble has a type."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +64,68 @@ def test_what_may_not_be_deleted_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         Stores().of(MediaURI(tmp_path)).delete(MediaURI(tmp_path))
     assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+
+
+def test_a_name_that_the_disk_cannot_have_is_a_typed_error(tmp_path: Path) -> None:
+    uri = MediaURI(tmp_path / ("n" * 300))
+    store = Stores().of(uri)
+    with pytest.raises(MediaError, match="File name too long") as caught:
+        store.stat(uri)
+    assert caught.value.error.code is ErrorCode.INPUT_DENIED
+    for overwrite in (False, True):
+        with pytest.raises(MediaError, match="File name too long") as caught:
+            store.write(uri, iter([b"x"]), overwrite=overwrite)
+        assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_a_typed_error_and_leaves_nothing(tmp_path: Path) -> None:
+    code = "import sys\nfrom tests.unit.core.test_file_store import overfill\noverfill(sys.argv[1])\n"
+    words = [sys.executable, "-c", code, str(tmp_path / "big")]
+    child = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert child.stdout.strip() == "OUT_OF_RESOURCES: the output", child.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def overfill(path: str) -> None:
+    """Runs in a child: write until the file-size limit stops it, in the middle of a chunk."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try:
+        Stores().of(MediaURI(path)).write(MediaURI(path), iter([b"x" * 60_000] * 3))
+    except MediaError as error:
+        print(str(error).partition(" " + path)[0])  # noqa: T201  the parent reads it
+
+
+def test_an_error_of_the_source_stays_the_sources(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        raise ConnectionResetError("the source")
+
+    uri = MediaURI(tmp_path / "a")
+    with pytest.raises(ConnectionResetError, match="the source"):
+        Stores().of(uri).write(uri, chunks())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path: Path, umask: int, mode: int) -> None:
+    uri = MediaURI(tmp_path / "a.mp4")
+    before = os.umask(umask)
+    try:
+        Stores().of(uri).write(uri, iter([b"x"]))
+    finally:
+        os.umask(before)
+    assert uri.path.stat().st_mode & 0o777 == mode
+
+
+def test_a_name_that_no_uri_can_stand_for_hides_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.ts", "new\nline.ts", "z.ts"):
+        (tmp_path / name).touch()
+    folder = MediaURI(f"{tmp_path}/")
+    assert set(Stores().of(folder).list(folder)) == {MediaURI(tmp_path / "a.ts"), MediaURI(tmp_path / "z.ts")}
+    (record,) = [each for each in caplog.records if "left out" in each.getMessage()]
+    assert r"new\nline" in record.getMessage()

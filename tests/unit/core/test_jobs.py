@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import traceback
 from typing import Any, Literal
 
 import pytest
@@ -22,6 +23,7 @@ from mediabroker.jobs import (
     build_spec,
     result_type_of,
 )
+from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, ProductionResult, VideoResult
 
 EXAMPLES: list[JobSpec[Any]] = [
@@ -103,6 +105,11 @@ def test_an_unknown_kind_is_refused_with_those_that_exist(kind: object) -> None:
         (SuperResolution, {"labels": {"a": 1}}, "labels.a: "),
         (Transcode, {"container": "mkv"}, "container: "),
         (Transcode, {"container": "hls"}, "m3u8"),
+        (Transcode, {"output": "/t.m3u8"}, r"'t\.m3u8' must end in \.mp4.*set container='hls'"),
+        (Transcode, {"output": "/t.mkv"}, r"output: 't\.mkv' must end in \.mp4"),
+        (Transcode, {"output": "/t.mov"}, r"output: 't\.mov' must end in \.mp4"),
+        (Transcode, {"output": "/t.mp4.txt"}, r"must end in \.mp4"),
+        (Transcode, {"output": "s3://bucket/noext"}, r"output: 'noext' must end in \.mp4"),
         (Transcode, {"renditions": [{"height_px": 361, "video_bitrate_bps": 500_000}]}, "renditions.0.height_px"),
         (Transcode, {"renditions": [{"height_px": 360, "video_bitrate_bps": 500_000}] * 2}, "equal"),
         (Snapshot, {"output": "/a.png", "at_s": [1, 2]}, "index"),
@@ -132,6 +139,18 @@ def test_a_long_wrong_value_does_not_flood_the_message() -> None:
     with pytest.raises(InvalidJobError) as caught:
         build_spec(SuperResolution, {"input": "a.mp4", "output": "b.mp4", "scale": "9" * 10_000})
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("output", ["/t.mp4", "/T.MP4", "/t.m4v", "s3://bucket/folder/", "/folder/"])
+def test_a_transcode_to_mp4_takes_the_names_of_mp4_files_and_folders(output: str) -> None:
+    assert build_spec(Transcode, {"input": "/a.mov", "output": output}).output == MediaURI(output)
+
+
+def test_credentials_in_a_refused_spec_are_in_no_traceback() -> None:
+    fields = {"input": "https://user:hunter2@h/a.mp4", "output": "/b.mp4"}
+    with pytest.raises(InvalidJobError) as caught:
+        build_spec(Transcode, fields)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_mp4_holds_one_rendition() -> None:

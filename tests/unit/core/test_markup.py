@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediabroker.errors import MediaBrokerError
 from mediabroker.markup import MARKUP_DEPTH_LIMIT, MARKUP_LIMIT_BYTES, MarkupError, load_markup, local_name
 
 BOMB = b'<!DOCTYPE a [<!ENTITY a "lol"><!ENTITY b "&a;&a;"><!ENTITY c "&b;&b;">]><a>&c;</a>'
@@ -54,3 +55,9 @@ def test_any_bytes_are_a_tree_or_refused(body: bytes) -> None:
         load_markup(body)
     except MarkupError as error:
         assert str(error)
+
+
+def test_a_refused_document_is_caught_as_any_other_error_of_ours() -> None:
+    for kind in (MediaBrokerError, ValueError):
+        with pytest.raises(kind):
+            load_markup(b"<a")

@@ -126,6 +126,18 @@ def test_token_never_leaves_the_jobs_folder(shop: Workshop, token: str) -> None:
     assert shop.look(Member(role="run", native_id=token or "-")).not_found
 
 
+@pytest.mark.parametrize("spec", [{}, {"kind": "unheard_of"}, {"kind": "media_info", "input": "/a", "colour": "red"}])
+def test_a_spec_that_this_release_cannot_read_is_a_refusal_and_no_unknown_end(
+    shop: Workshop, spec: dict[str, Any]
+) -> None:
+    driver = shop.driver()
+    with pytest.raises(ProviderError, match=r"kind: |colour: ") as caught:
+        driver.perform(Call("machine", "start", {"token": "a-run", "spec": spec, "options": {}}, "create", "run"))
+    assert (caught.value.provider, caught.value.operation, caught.value.retryable) == ("local", "start", False)
+    assert driver.provider.classify(caught.value).code is ErrorCode.INVALID_SPEC
+    assert not list((shop.root / "jobs").iterdir())
+
+
 def test_root_that_cannot_be_made_is_a_refusal(shop: Workshop) -> None:
     (shop.folder / "file").touch()
     driver = shop.driver(root=str(shop.folder / "file" / "root"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,15 @@ def test_a_server_that_died_is_a_store_error_and_the_store_goes_on_when_it_is_ba
     add(store, "after")
     assert ids(store) == ["after", "before"]
     assert "canary" not in f"{caught.value!r} {store.url}"
+
+
+@pytest.mark.parametrize("where", ["user:s3cret@host:5432/jobs?", "user@host:5432/jobs?password=s3cret&"])
+def test_a_password_is_in_no_message_wherever_it_stands_and_whoever_repeats_it(where: str) -> None:
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed")
+    url = f"postgresql://{where}connect_timeout=s3cret"  # the driver repeats what is wrong
+    with pytest.raises(StoreError, match=r"postgresql://host:5432/jobs: bad value .*\*\*\*") as caught:
+        open_store(url)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_missing_driver_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mediabroker import StoreError
+from mediabroker import ConfigurationError, StoreError
 from mediabroker.store import open_store
 from tests.unit.store.looking import add, ids
 
@@ -62,3 +62,24 @@ def test_D8_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be made"):
         open_store(f"sqlite:///{tmp_path / 'file' / 'sub' / 'jobs.db'}")
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite:///jobs.db", "jobs.db"),
+        ("sqlite:///sub/jobs.db", "sub/jobs.db"),
+        ("sqlite://sub/jobs.db", "sub/jobs.db"),
+    ],
+)
+def test_a_relative_store_is_refused_with_the_absolute_one_and_nothing_is_made(
+    url: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        open_store(url)
+    right = str(caught.value).split()[-1]
+    assert right == f"sqlite:///{tmp_path}/{meant}"
+    assert list(tmp_path.iterdir()) == []
+    open_store(right).close()
+    assert (tmp_path / meant).exists()

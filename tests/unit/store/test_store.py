@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Barrier, Thread
@@ -64,6 +65,27 @@ def test_what_is_committed_is_there_and_what_failed_left_nothing(opened: OpenSto
     assert record is not None
     assert (record.phase, record.spec) == (None, MediaInfo(input="/a.mp4"))
     assert record.created_at.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"spec": {"kind": "transcode", "input": "/a.mp4", "output": "/a.wmv"}, "kind": "transcode"},
+        {"kind": "of_another_process", "result": {"outputs": [], "pages": 3}},
+    ],
+    ids=["refused today", "kind of another process"],
+)
+def test_job_that_this_process_cannot_express_is_listed_beside_the_others(
+    stored: dict[str, Any], opened: OpenStore
+) -> None:
+    store = opened()
+    add(store, "odd")
+    add(store, "usual")
+    with store.write() as tx:
+        jobs.update_job(tx, "odd", **stored)
+    with store.read() as tx:
+        found = {record.id: record.spec for record in jobs.search(tx)}
+    assert found == {"odd": None, "usual": MediaInfo(input="/a.mp4")}
 
 
 def test_D1_held_write_lock_is_store_busy_after_the_configured_wait(opened: OpenStore) -> None:
@@ -154,6 +176,25 @@ def test_unusable_store_url_is_a_configuration_error_without_its_password(bad: s
     with pytest.raises(ConfigurationError) as caught:
         open_store(bad)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql:/u:s3cret@h/db", "'postgresql' cannot be read; use sqlite:////absolute/path/jobs.db or postgres"),
+        ("postgresql://u:s3cret@h:notaport/db", "'postgresql' cannot be read"),
+        ("postgresql://h:s3cret/db", "'postgresql' cannot be read"),
+        ("u:s3cret@h/db", "the URL cannot be read"),
+        ("postgresql://u:some@s3cret@h/db", "'postgresql' holds an @ in .* write it as %40"),
+        ("postgresql://u:some@thing/s3cret@h/db", "write it as %40"),
+        ("mysql://s3cret:s3cret@h:3306/db?password=s3cret", "'mysql://h:3306/db' cannot be opened"),
+        ("sqlite:///:memory:?password=s3cret", "'sqlite:///:memory:' names no file"),
+    ],
+)
+def test_a_refused_store_url_shows_no_part_of_its_password_in_any_traceback(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        open_store(url)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_broker_without_arguments_keeps_its_store_in_the_users_data_folder() -> None:
