@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediabroker.errors import (
     AuthenticationError,
+    BrokerClosedError,
     ConfigurationError,
     ErrorCode,
     IdempotencyConflictError,
@@ -105,6 +106,7 @@ __all__ = [
     "AuthenticationError",
     "Box",
     "Broker",
+    "BrokerClosedError",
     "CancelOutcome",
     "CaptionExtraction",
     "CaptionsResult",

@@ -8,6 +8,7 @@
       IdempotencyConflictError (ValueError)     the key is taken by another request
       JobNotFoundError (LookupError)
       MessageNotFoundError (LookupError)        nothing of that id is quarantined
+      BrokerClosedError (RuntimeError)          the broker was closed; the job goes on
       JobFailedError                            carries the job's `JobError` and its result so far
       MediaError (ValueError)                   a file cannot be read, processed or written; carries a `JobError`
       StoreError
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 __all__ = [
     "AuthenticationError",
     "Blame",
+    "BrokerClosedError",
     "ConfigurationError",
     "ErrorCode",
     "IdempotencyConflictError",
@@ -192,6 +194,10 @@ class JobNotFoundError(MediaBrokerError, LookupError):
 
 class MessageNotFoundError(MediaBrokerError, LookupError):
     """Nothing of that id is in the quarantine."""
+
+
+class BrokerClosedError(MediaBrokerError, RuntimeError):
+    """The broker is closed, or was closed while somebody waited; jobs go on, and another broker finds them."""
 
 
 class JobFailedError(MediaBrokerError):

@@ -1,15 +1,14 @@
 """The same broker for asyncio: `Broker`'s methods in a small private thread pool. No second logic, no thread at import.
 
-Waiting for a job occupies no thread: the watcher completes a future, and asyncio awaits it.
+Waiting for a job or its events occupies none: a future is awaited. A stream and `serve` have a thread of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ALL_COMPLETED, ThreadPoolExecutor
+from concurrent.futures import ALL_COMPLETED, Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from typing_extensions import ParamSpec, Self, TypeVar
 
-from mediabroker.broker.aio_events import AsyncEventStream, on_loop
+from mediabroker.broker.aio_events import AsyncEventStream, on_loop, run_in
 from mediabroker.broker.broker import Broker, ReturnWhen
 from mediabroker.broker.ingest import Ingested
 from mediabroker.broker.job import Job, JobView
@@ -86,9 +85,12 @@ class AsyncJob(JobView[R_co]):
         return await self._call(self._job.cancel)
 
     async def events(self, *, follow: bool = True) -> AsyncIterator[JobEvent]:
-        iterator = self._job.events(follow=follow)
-        while (event := await self._owner.in_thread(next, iterator, None)) is not None:
-            yield event
+        iterator = self.broker.job_events(self.id, follow=follow)
+        while (each := await self._owner.in_thread(next, iterator, None)) is not None:
+            if not isinstance(each, Future):
+                yield each
+            else:
+                await asyncio.wrap_future(each)
 
     async def _call(self, method: Callable[[], T]) -> T:
         try:
@@ -227,8 +229,8 @@ class AsyncBroker:
         futures = [asyncio.wrap_future(self._broker.future(job_id)) for job_id in pending]
         if futures and not (return_when != ALL_COMPLETED and len(pending) < len(listed)):
             await asyncio.wait(futures, timeout=timeout, return_when=return_when)
-        for future in futures:
-            future.cancel()
+        for error in filter(None, [future.exception() for future in futures if not future.cancel()]):
+            raise error
         done = [job for job in listed.values() if await job.done()]
         return AsyncWaited(done, [job for job in listed.values() if job not in done])
 
@@ -247,16 +249,15 @@ class AsyncBroker:
     def events(
         self, *sources: str | EventSource, consumer: str = "default", idle_timeout: float | None = None
     ) -> AsyncEventStream:
-        return AsyncEventStream(
-            self.in_thread, self._broker.events(*sources, consumer=consumer, idle_timeout=idle_timeout)
-        )
+        return AsyncEventStream(self._broker.events(*sources, consumer=consumer, idle_timeout=idle_timeout))
 
     def on(self, *types: type[JobEvent], kind: str | None = None) -> Callable[[H], H]:
         """As `Broker.on`; coroutine functions run on the loop that awaits `serve`, others in its threads."""
+        add = self._broker.on(*types, kind=kind)
 
         def register(handler: H) -> H:
             asynchronous = inspect.iscoroutinefunction(handler)
-            self._broker.on(*types, kind=kind)(on_loop(handler, lambda: self._loop) if asynchronous else handler)
+            add(on_loop(handler, lambda: self._loop) if asynchronous else handler)
             return handler
 
         return register
@@ -270,16 +271,17 @@ class AsyncBroker:
     ) -> None:
         """As `Broker.serve`, until `stop` is set or the task is cancelled; signals are the application's own."""
         self._loop = asyncio.get_running_loop()
-        asked = stop or Event()
-        serving = asyncio.ensure_future(
-            self.in_thread(self._broker.serve, *sources, consumer=consumer, threads=threads, stop=asked)
-        )
+        asked, own = stop or Event(), ThreadPoolExecutor(1, thread_name_prefix="mediabroker-serve")
+        work = run_in(own, self._broker.serve, *sources, consumer=consumer, threads=threads, stop=asked)
+        serving = asyncio.ensure_future(work)
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
             asked.set()
             await serving
             raise
+        finally:
+            own.shutdown(wait=False)
 
     def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
         return self._broker.lambda_handler(consumer=consumer)
@@ -295,6 +297,4 @@ class AsyncBroker:
 
     async def in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking method in the pool, with the caller's context variables."""
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: context.run(method, *args, **kwargs))
+        return await run_in(self._pool, method, *args, **kwargs)

@@ -11,9 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 from typing_extensions import Self, TypeVar
 
+from mediabroker.broker import job_events
 from mediabroker.broker import prune as pruning
 from mediabroker.broker import submit as submission
 from mediabroker.broker.adopt import adopt
+from mediabroker.broker.arguments import check_count, check_duration, check_request, check_state
 from mediabroker.broker.cancel import cancel
 from mediabroker.broker.consuming import Consuming
 from mediabroker.broker.core import Core, Fleet
@@ -33,7 +35,7 @@ from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
-from mediabroker.store import events, jobs, open_store
+from mediabroker.store import jobs, open_store
 from mediabroker.store.records import JobRecord
 
 __all__ = ["Broker", "Waited"]
@@ -142,9 +144,11 @@ class Broker(Consuming):
         Raises:
             UnsupportedError: nobody can express the request, or stop a job that has a limit. Nothing was stored or
                 sent.
-            InvalidJobError: a limit is not longer than zero, or the key is empty or too long.
+            InvalidJobError: an argument is not what it should be, a limit is not longer than zero, or the key is empty
+                or too long.
             IdempotencyConflictError: the key belongs to another request. Nothing was sent.
         """
+        check_request(spec, provider, options)
         limits = Limits(deadline, queue_timeout)
         choice = choose(self.core, spec, among=provider, options=options, limits=limits)
         job_id = submission.commit_intent(self.core, spec, choice, options=options, key=idempotency_key, limits=limits)
@@ -183,6 +187,7 @@ class Broker(Consuming):
         queue_timeout: timedelta | None = None,
     ) -> Plan:
         """What `submit` would do: the choice, the rejections, and the literal calls. Nothing is stored or started."""
+        check_request(spec, provider, options)
         limits = Limits(deadline, queue_timeout)
         return plan(self.core, spec, among=provider, options=options, limits=limits)
 
@@ -213,21 +218,32 @@ class Broker(Consuming):
         label: tuple[str, str] | None = None,
         limit: int | None = None,
     ) -> Iterator[Job[Any]]:
-        """The jobs of the store that match all that is given, newest first."""
+        """The jobs of the store that match all that is given, newest first.
+
+        Raises:
+            InvalidJobError: there is no such state, or `limit` is no whole number from 1 on.
+        """
+        check_count("limit", limit)
+        wanted = check_state(state)
         with self.core.store.read() as tx:
-            found = list(jobs.search(tx, state=state, kind=kind, provider=provider, label=label, limit=limit))
+            found = list(jobs.search(tx, state=wanted, kind=kind, provider=provider, label=label, limit=limit))
         return (Job(self, record) for record in found)
 
     def wait(
         self, waited_for: Iterable[Job[Any]], *, timeout: float | None = None, return_when: ReturnWhen = ALL_COMPLETED
     ) -> Waited:
-        """Wait for many jobs at once, as `concurrent.futures.wait` does: a timeout is no error here."""
+        """Wait for many jobs at once, as `concurrent.futures.wait` does: a timeout is no error here.
+
+        Raises:
+            BrokerClosedError: the broker was closed meanwhile; the jobs go on.
+        """
         listed = {job.id: job for job in waited_for}
         futures = {self.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
         if not (return_when != ALL_COMPLETED and len(futures) < len(listed)):
             wait_futures(futures, timeout, return_when)
         for future in futures:
-            future.cancel()
+            if not future.cancel():
+                future.result()  # what was closed meanwhile says so
         done = [job for job in listed.values() if job.done()]
         return Waited(done, [job for job in listed.values() if job not in done])
 
@@ -251,7 +267,11 @@ class Broker(Consuming):
 
         A live job is never removed, nor one whose idempotency key must still be honoured, nor one with an event that a
         registered consumer has still to be given.
+
+        Raises:
+            InvalidJobError: `older_than` is no `timedelta`.
         """
+        check_duration("older_than", older_than)
         return pruning.prune(self.core, older_than)
 
     def poll(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
@@ -259,28 +279,12 @@ class Broker(Consuming):
         return poll(self.core, ids)
 
     def future(self, job_id: str) -> Future[JobRecord]:
-        """Done when the job has ended; cancel it to stop waiting. Occupies no thread."""
+        """Done when the job has ended; cancel it to stop waiting. Occupies no thread; see `Watcher.future`."""
         return self.watcher.future(job_id)
 
-    def job_events(self, job_id: str, *, follow: bool) -> Iterator[JobEvent]:
-        """See `Job.events`."""
-        if not follow:
-            yield from self._events_after(job_id, 0)
-            return
-        sequence = 0
-        with self.watcher.following(job_id):
-            while True:
-                ended = self._record(job_id).state.is_terminal
-                for event in self._events_after(job_id, sequence):
-                    sequence = event.sequence
-                    yield event
-                if ended:
-                    return
-                self.watcher.wait_for_pass()
-
-    def _events_after(self, job_id: str, sequence: int) -> Sequence[JobEvent]:
-        with self.core.store.read() as tx:
-            return events.events_after(tx, job_id, sequence)
+    def job_events(self, job_id: str, *, follow: bool) -> Iterator[JobEvent | Future[None]]:
+        """See `Job.events`; a future between the events is to be waited for before the next is asked for."""
+        return job_events.follow(self.core, self.watcher, job_id) if follow else job_events.so_far(self.core, job_id)
 
     def _record(self, job_id: str) -> JobRecord:
         with self.core.store.read() as tx:

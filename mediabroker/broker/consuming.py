@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mediabroker.broker import handlers as handling
 from mediabroker.broker import ingest as ingestion
+from mediabroker.broker.arguments import check_count, check_handled
 from mediabroker.broker.core import Core
 from mediabroker.broker.feed import Feed
 from mediabroker.broker.stream import EventStream
@@ -64,7 +65,11 @@ class Consuming:
         """Decorator: have `serve` and `lambda_handler` call the function with each event of these types and kind.
 
         Without types, with every event. An event is offered again, to all its handlers, until none of them raises.
+
+        Raises:
+            ConfigurationError: something is no class of events, or no class for the kind is defined yet.
         """
+        check_handled(types, kind)
 
         def register(handler: H) -> H:
             self._handlers.add(types, kind, handler)
@@ -92,7 +97,12 @@ class Consuming:
         return make_trigger(self.core, self._handlers, consumer)
 
     def quarantined(self, *, limit: int | None = None) -> Sequence[quarantine.Quarantined]:
-        """Messages that nobody could use, the latest first, each with its bytes and the reason."""
+        """Messages that nobody could use, the latest first, each with its bytes and the reason.
+
+        Raises:
+            InvalidJobError: `limit` is no whole number from 1 on.
+        """
+        check_count("limit", limit)
         with self.core.store.read() as tx:
             return quarantine.newest(tx, limit)
 
@@ -101,7 +111,7 @@ class Consuming:
 
         Raises:
             MessageNotFoundError: nothing of that id is quarantined.
-            ProviderError: its provider cannot be asked now.
+            ProviderError, ConfigurationError: its provider cannot be asked now; the message stays.
         """
         return ingestion.replay(self.core, quarantine_id)
 

@@ -8,7 +8,7 @@ from mediabroker.broker.core import Core
 from mediabroker.broker.placement import folder_of, home_of
 from mediabroker.broker.tell import end
 from mediabroker.broker.transfer import Carrier, CopyStoppedError, size_of
-from mediabroker.errors import ConfigurationError, ErrorCode, JobError, MediaError, UnsupportedError
+from mediabroker.errors import ConfigurationError, ErrorCode, InvalidJobError, JobError, MediaError
 from mediabroker.jobs import result_type_of
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output
@@ -50,7 +50,7 @@ def _finish(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
             _end(core, job, attempt, JobState.FAILED, error=error.error)
         else:
             _release(core, attempt, hold_reason=str(error))
-    except (ConfigurationError, UnsupportedError) as error:
+    except (ConfigurationError, InvalidJobError) as error:
         # Nobody here can look at the outputs until a person has changed something.
         _release(core, attempt, hold_reason=str(error))
     except BaseException:

@@ -22,6 +22,7 @@ from mediabroker.broker.route import options_for
 from mediabroker.errors import MediaBrokerError, ProviderError, SubmissionUnknownError
 from mediabroker.spi import (
     Call,
+    CancelOutcome,
     Flow,
     Member,
     Observation,
@@ -237,10 +238,22 @@ class _Conversation:
         first, *extra = found
         self._note(ordinal, status="accepted", reply=dict(first))
         if extra:
-            _log.warning("cancelling duplicates", extra={"job": self._job.id, "count": len(extra)})
-            duplicates = [Member(role=call.step, native_id=str(call.read(reply))) for reply in extra]
-            self._core.converse(self._provider.name, self._provider.cancel(duplicates))
+            self._cancel_duplicates([Member(role=call.step, native_id=str(call.read(reply))) for reply in extra])
         return first
+
+    def _cancel_duplicates(self, duplicates: list[Member]) -> None:
+        """The create was accepted, whatever becomes of these: what goes on is named, for a person to end."""
+        ids = ", ".join(each.native_id for each in duplicates)
+        details = {"job": self._job.id, "native_ids": ids}
+        _log.warning("cancelling duplicates: %s", ids, extra=details)
+        try:
+            outcome = self._core.converse(self._provider.name, self._provider.cancel(duplicates))
+        except Exception as error:
+            defect = not isinstance(error, MediaBrokerError)
+            _log.warning("duplicates may go on: %s: %s", ids, error, extra=details, exc_info=defect)
+        else:
+            if outcome is CancelOutcome.UNSUPPORTED:
+                _log.warning("duplicates go on, for they cannot be cancelled: %s", ids, extra=details)
 
     def _note(self, ordinal: int, **values: Any) -> None:
         with self._core.store.write() as tx:

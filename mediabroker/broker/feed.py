@@ -9,6 +9,7 @@ Events are claimed from the store, so any number of processes may share a consum
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import secrets
@@ -20,6 +21,7 @@ from threading import Event, Lock, Thread
 from mediabroker.broker.core import Core
 from mediabroker.broker.ingest import ingest, look
 from mediabroker.broker.poll import poll
+from mediabroker.broker.watch import DEFAULT_PACE_S, pace_s
 from mediabroker.callbacks.receive import Receiver
 from mediabroker.errors import MediaBrokerError
 from mediabroker.messages import EventSource, InboundMessage
@@ -46,6 +48,8 @@ class Feed:
         self._core = core
         self._consumer = consumer
         self._owner = f"{core.owner}-{secrets.token_hex(4)}"
+        self._loans: dict[str, str] = {}
+        self._loan_numbers = itertools.count()
         self._receivers = [Receiver(source, self._take, core.clock) for source in sources]
         self._hinted: set[str] = set()
         self._lock = Lock()
@@ -110,8 +114,14 @@ class Feed:
         with core.store.read() as tx:
             if not deliveries.is_due(tx, self._consumer, now):
                 return None
+        # A name for each loan: one that could not be settled is renewed no longer, and runs out among those that are.
+        loan = f"{self._owner}-{next(self._loan_numbers)}"
         with core.store.write() as tx:
-            return deliveries.claim(tx, self._consumer, self._owner, now=now, until=now + core.lease)
+            delivery = deliveries.claim(tx, self._consumer, loan, now=now, until=now + core.lease)
+        if delivery is not None:
+            with self._lock:
+                self._loans[delivery.event.id] = loan
+        return delivery
 
     def wait(self, timeout_s: float = _LOOK_EVERY_S) -> None:
         """Until there may be news."""
@@ -120,7 +130,13 @@ class Feed:
             self._news.clear()
 
     def done(self, delivery: Delivery) -> None:
-        with self._core.store.write() as tx:
+        """It was handled.
+
+        Raises:
+            StoreError: nobody could write that down; the event is offered again when its loan has run out. So it is
+                when `failed` and `put_back` raise.
+        """
+        with self._let_go(delivery), self._core.store.write() as tx:
             deliveries.acknowledge(tx, delivery)
         self._news.set()  # the job's next event may be due now
 
@@ -135,8 +151,20 @@ class Feed:
 
     def _give_back(self, delivery: Delivery, delay_s: float, failures: int) -> None:
         due_at = self._core.clock.now() + timedelta(seconds=delay_s)
-        with self._core.store.write() as tx:
-            deliveries.release(tx, delivery, self._owner, due_at=due_at, failures=failures)
+        with self._let_go(delivery) as loan, self._core.store.write() as tx:
+            deliveries.release(tx, delivery, loan, due_at=due_at, failures=failures)
+
+    @contextmanager
+    def _let_go(self, delivery: Delivery) -> Iterator[str]:
+        """The name of the loan; when the block has ended, however it did, it is in hand no longer."""
+        with self._lock:
+            loan = self._loans.get(delivery.event.id, "")
+        try:
+            yield loan
+        finally:
+            with self._lock:
+                if self._loans.get(delivery.event.id) == loan:  # else it ran out, and the event was claimed again
+                    del self._loans[delivery.event.id]
 
     def _take(self, messages: Sequence[InboundMessage]) -> list[bool]:
         outcomes = ingest(self._core, messages)
@@ -150,14 +178,18 @@ class Feed:
             with _kept_going("asking for live jobs failed"):
                 poll(self._core, patient=False)
             self._news.set()
+            for_s = DEFAULT_PACE_S  # whatever fails, the vendors must not be asked without a pause
             with _kept_going("looking for the pace failed"):
-                self._ask_for_hinted(self._pace_s())
+                for_s = self._pace_s()
+            self._ask_for_hinted(for_s)
 
     def _ask_for_hinted(self, for_s: float) -> None:
         """Until the next full pass is due, ask for what messages point to; those that come meanwhile share a query."""
         ends_s = self._core.clock.monotonic_s() + for_s
         while not self.stopped:
-            left_s = min(ends_s - self._core.clock.monotonic_s(), self._lease_left_s())
+            left_s = ends_s - self._core.clock.monotonic_s()
+            with _kept_going("looking for leases failed"):
+                left_s = min(left_s, self._lease_left_s())
             if left_s <= 0 or not self._core.clock.wait(self._hints, left_s):
                 return
             self._hints.clear()
@@ -173,8 +205,7 @@ class Feed:
             return self._core.settings.reconcile_s
         with self._core.store.read() as tx:
             names = {attempts.latest(tx, job.id).provider for job in jobs.live(tx)}
-        paces_s = [self._core.fleet.named(name).capabilities().poll_interval_s for name in names]
-        return min(paces_s, default=1.0)
+        return pace_s(self._core, names)
 
     def _lease_left_s(self) -> float:
         """Until a job that somebody drives may be driven by us: they may be dead, and no message comes twice."""
@@ -184,9 +215,18 @@ class Feed:
 
     def _renew(self) -> None:
         while self._consumer and not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):
-            with _kept_going("renewing leases failed"), self._core.store.write() as tx:
-                until = self._core.clock.now() + self._core.lease
-                deliveries.renew(tx, self._consumer, self._owner, until)
+            with _kept_going("renewing leases failed"):
+                self._renew_loans(self._consumer)
+
+    def _renew_loans(self, consumer: str) -> None:
+        with self._lock:
+            loans = list(self._loans.values())
+        if not loans:
+            return
+        with self._core.store.write() as tx:
+            until = self._core.clock.now() + self._core.lease
+            for loan in loans:
+                deliveries.renew(tx, consumer, loan, until)
 
 
 @contextmanager

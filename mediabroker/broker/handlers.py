@@ -54,6 +54,10 @@ class Handlers:
             details = {"event": delivery.event.id, "job": delivery.event.ref.job_id, "failures": delivery.failures + 1}
             _log.exception("a handler failed; the event will be offered again", extra=details)
             feed.failed(delivery)
+        except BaseException:
+            # An exit, as of `sys.exit`: it is passed on, and the event must not stay in hand for ever.
+            feed.failed(delivery)
+            raise
         else:
             feed.done(delivery)
 

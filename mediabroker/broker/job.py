@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -200,6 +200,7 @@ class Job(JobView[R_co]):
 
         Raises:
             TimeoutError: it has not within `timeout` seconds; the job goes on untouched.
+            BrokerClosedError: the broker was closed meanwhile; the job goes on.
         """
         if not self._read().state.is_terminal:
             self.record = _awaited(self.broker.future(self.id), timeout, self.id)
@@ -211,6 +212,7 @@ class Job(JobView[R_co]):
         Raises:
             JobFailedError: it failed or was cancelled; `.error` says why, `.result` holds what exists.
             TimeoutError: it has not ended within `timeout` seconds; the job goes on untouched.
+            BrokerClosedError: the broker was closed meanwhile; the job goes on.
         """
         self.wait(timeout)
         return self._outcome()
@@ -225,8 +227,16 @@ class Job(JobView[R_co]):
         return self.broker.cancel(self)
 
     def events(self, *, follow: bool = True) -> Iterator[JobEvent]:
-        """The job's events from its first on, in order; with `follow`, up to the one that ends it."""
-        yield from self.broker.job_events(self.id, follow=follow)
+        """The job's events from its first on, in order; with `follow`, up to the one that ends it.
+
+        Raises:
+            BrokerClosedError: the broker was closed before that one came.
+        """
+        for each in self.broker.job_events(self.id, follow=follow):
+            if isinstance(each, Future):
+                each.result()
+            else:
+                yield each
 
 
 def _awaited(future: Future[JobRecord], timeout: float | None, job_id: str) -> JobRecord:
@@ -235,8 +245,6 @@ def _awaited(future: Future[JobRecord], timeout: float | None, job_id: str) -> J
     except FutureTimeoutError:
         future.cancel()
         raise TimeoutError(f"job {job_id} has not ended within {timeout:g} s; it goes on") from None
-    except CancelledError:
-        raise RuntimeError("the broker was closed while somebody waited; the job goes on") from None
     except BaseException:
         future.cancel()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mediabroker.broker.arguments import check_duration
 from mediabroker.errors import ErrorCode, InvalidJobError, JobError
 from mediabroker.states import JobState
 from mediabroker.store.records import AttemptRecord, JobRecord
@@ -25,7 +26,7 @@ class Limits:
         queue_timeout: from a provider's acceptance to its start of the work, for each attempt anew.
 
     Raises:
-        InvalidJobError: one of them is not longer than zero.
+        InvalidJobError: one of them is no `timedelta`, or not longer than zero.
     """
 
     deadline: timedelta | None = None
@@ -33,7 +34,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, given in (("deadline", self.deadline), ("queue_timeout", self.queue_timeout)):
-            if given is not None and given <= timedelta(0):
+            if given is None:
+                continue
+            check_duration(name, given)
+            if given <= timedelta(0):
                 raise InvalidJobError(f"{name}: must be longer than zero, got {given}")
 
     def __bool__(self) -> bool:
@@ -51,7 +55,7 @@ def stop_reason(job: JobRecord, attempt: AttemptRecord, now: datetime) -> JobErr
         return None
     if deadline_passed(job, now):
         return JobError.of(ErrorCode.DEADLINE, f"not done by its deadline, {job.deadline_at:%Y-%m-%d %H:%M:%S} UTC")
-    if attempt.stop_asked_at is not None:
+    if attempt.stop_asked_at is not None and job.queue_timeout_s is not None:
         return JobError.of(ErrorCode.CAPACITY, f"{attempt.provider} has not begun it within {job.queue_timeout_s:g} s")
     return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from typing import Any
+from urllib.parse import quote
 
 from mediabroker.broker.core import Core
 from mediabroker.errors import UnsupportedError
@@ -42,14 +43,13 @@ def place(core: Core, provider: Provider, spec: JobSpec[Any], token: str) -> Pla
             raise UnsupportedError(f"input: {spec.input} is a folder, and only single files can be staged")
         base = _folder(core, provider, able.input_schemes, f"read {spec.input.scheme}:// (input {spec.input})", token)
         core.stores.of(spec.input)
-        found = _SUFFIX.fullmatch(posixpath.splitext(spec.input.name)[1])
-        staged["input"] = MediaURI(f"{base}in/input{found.group().lower() if found else ''}")
+        staged["input"] = MediaURI(f"{base}in/input{_suffix(spec.input)}")
         folders.add(base)
     if spec.output is not None and spec.output.scheme not in able.output_schemes:
         does = f"write {spec.output.scheme}:// (output {spec.output})"
         base = _folder(core, provider, able.output_schemes, does, token)
         core.stores.of(spec.output)
-        staged |= {"output": MediaURI(f"{base}out/{_name(spec.output)}"), "target": spec.output}
+        staged |= {"output": _beside(base, f"out/{_name(spec.output)}"), "target": spec.output}
         folders.add(base)
     return Placement(**staged, overwrite=spec.overwrite, folders=tuple(sorted(folders))) if staged else Placement()
 
@@ -66,13 +66,30 @@ def home_of(placement: Placement, made: MediaURI) -> MediaURI:
     assert placement.target is not None
     if made == placement.output:
         return placement.target
-    below = made.removeprefix(folder_of(placement.output))
-    return MediaURI(folder_of(placement.target) + below)
+    below = made.key.removeprefix(placement.output.key[: placement.output.key.rfind("/") + 1])
+    return _beside(placement.target, below)
 
 
 def folder_of(uri: MediaURI) -> MediaURI:
-    """The folder that a URI names, or lies in, with a slash at its end."""
-    return uri if uri.is_folder else MediaURI(uri.rpartition("/")[0] + "/")
+    """The folder that a URI names, or lies in, with a slash at its end.
+
+    Raises:
+        InvalidJobError: it is the root of a bucket, which is no URI.
+    """
+    return uri if uri.is_folder else MediaURI(_folder_text(uri))
+
+
+def _folder_text(uri: MediaURI) -> str:
+    return uri if uri.is_folder else uri.rpartition("/")[0] + "/"
+
+
+def _beside(uri: MediaURI, below: str) -> MediaURI:
+    """What lies under the plain name or path `below` in the folder that a URI names, or lies in.
+
+    Keys of objects are literal. In the URI of a file a percent sign would be read as the beginning of a code.
+    """
+    literal = uri.scheme in ("s3", "oss")
+    return MediaURI(_folder_text(uri) + (below if literal else quote(below)))
 
 
 def _folder(core: Core, provider: Provider, schemes: frozenset[Scheme], does: str, token: str) -> MediaURI:
@@ -92,4 +109,10 @@ def _name(output: MediaURI) -> str:
     if output.is_folder:
         return ""
     plain = output.name not in (".", "..") and len(output.name.encode()) <= _NAME_LIMIT_BYTES
-    return output.name if plain else "output"
+    return output.name if plain else f"output{_suffix(output)}"
+
+
+def _suffix(uri: MediaURI) -> str:
+    """Of the name, where it has a usual one: providers go by it."""
+    found = _SUFFIX.fullmatch(posixpath.splitext(uri.name)[1])
+    return found.group().lower() if found else ""

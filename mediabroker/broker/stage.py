@@ -10,12 +10,10 @@ from mediabroker.broker.drive import HoldError, StopRequestedError
 from mediabroker.broker.transfer import Carrier, CopyStoppedError, size_of
 from mediabroker.errors import (
     AuthenticationError,
-    ConfigurationError,
     ErrorCode,
     MediaBrokerError,
     MediaError,
     ProviderError,
-    UnsupportedError,
 )
 from mediabroker.refs import MediaURI
 from mediabroker.store import attempts, jobs
@@ -110,7 +108,7 @@ def clear_ended(core: Core, ids: Sequence[str] | None = None) -> None:
         try:
             for folder in () if job.spec.debug else attempt.placement.folders:
                 core.stores.clear(folder)
-        except (MediaBrokerError, ConfigurationError, UnsupportedError) as error:
+        except MediaBrokerError as error:
             _log.warning("what was staged could not be cleared: %s", error, extra={"job": job_id})
             continue
         with core.store.write() as tx:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from mediabroker.broker.core import Core
 from mediabroker.broker.limits import stop_wanted
 from mediabroker.spi import CancelOutcome, Member
@@ -28,13 +30,21 @@ def stop_due(job: JobRecord, attempt: AttemptRecord, now: datetime) -> bool:
 def ask_to_stop(core: Core, attempt: AttemptRecord, members: Sequence[Member]) -> CancelOutcome:
     """Ask once. A cancel that the provider cannot carry out is taken back: nobody shall wait for it.
 
+    Not one that it has taken note of before: a vendor that is at it may well refuse to be asked a second time.
+
     Raises:
         ProviderError: it cannot be asked now; the next look at the job asks again.
     """
     outcome = core.converse(attempt.provider, core.fleet.named(attempt.provider).cancel(members))
     with core.store.write() as tx:
-        if outcome is CancelOutcome.UNSUPPORTED:
+        if outcome is CancelOutcome.UNSUPPORTED and not _noted_before(tx, attempt):
             jobs.update_job(tx, attempt.job_id, cancel_requested_at=None)
-        else:
-            attempts.update_attempt(tx, attempt, stop_asked_at=core.clock.now())
-    return outcome
+            return outcome
+        attempts.update_attempt(tx, attempt, stop_asked_at=core.clock.now())
+    return CancelOutcome.REQUESTED if outcome is CancelOutcome.UNSUPPORTED else outcome
+
+
+def _noted_before(tx: Connection, attempt: AttemptRecord) -> bool:
+    """By the store's word, for the record at hand may be older than the provider's first answer."""
+    known = attempts.all_of(tx, attempt.job_id)
+    return any(each.number == attempt.number and each.stop_asked_at is not None for each in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -14,6 +15,8 @@ from mediabroker.events import JobEvent
 from mediabroker.store.deliveries import Delivery
 
 __all__ = ["EventStream"]
+
+_log = logging.getLogger(__name__)
 
 
 class EventStream:
@@ -41,17 +44,22 @@ class EventStream:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None and self._in_hand is not None:
-            delivery, self._in_hand = self._in_hand, None
-            give_back = self._feed.failed if isinstance(error, Exception) else self._feed.put_back
-            give_back(delivery)
-        self.close()
+        try:
+            if error is not None and self._in_hand is not None:
+                delivery, self._in_hand = self._in_hand, None
+                self._give_back(delivery, error)
+        finally:
+            self.close()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> JobEvent:
-        """The next event, as soon as there is one; the end when the stream was stopped or idle for too long."""
+        """The next event, as soon as there is one; the end when the stream was stopped or idle for too long.
+
+        Raises:
+            StoreError: the one before could not be acknowledged, and will be offered again; or none can be read.
+        """
         self._start()
         self._acknowledge()
         began_s = self._clock.monotonic_s()
@@ -75,15 +83,29 @@ class EventStream:
         self._ending = True
 
     def close(self) -> None:
-        """Acknowledge the event in hand, stop receiving, and let the queues go."""
-        self._acknowledge()
-        if self._started:
-            self._feed.close()
+        """Acknowledge the event in hand, stop receiving, and let the queues go.
+
+        Raises:
+            StoreError: it could not be acknowledged, and will be offered again; the rest is done.
+        """
+        try:
+            self._acknowledge()
+        finally:
+            if self._started:
+                self._feed.close()
 
     def _start(self) -> None:
         if not self._started:
             self._started = True
             self._feed.start()
+
+    def _give_back(self, delivery: Delivery, error: BaseException) -> None:
+        give_back = self._feed.failed if isinstance(error, Exception) else self._feed.put_back
+        try:
+            give_back(delivery)
+        except MediaBrokerError as trouble:
+            # What the body raised says more than this; the event is offered again when its loan has run out.
+            _log.warning("an event could not be given back: %s", trouble, extra={"event": delivery.event.id})
 
     def _acknowledge(self) -> None:
         if self._in_hand is not None:

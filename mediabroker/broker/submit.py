@@ -147,7 +147,9 @@ def fingerprint(spec: JobSpec[Any], options: Sequence[ProviderOptions]) -> str:
 
 
 def _check_key(key: str | None) -> None:
-    if key is not None and not (1 <= len(key) <= _KEY_LIMIT and key.isprintable()):
+    if key is None:
+        return
+    if not (isinstance(key, str) and 1 <= len(key) <= _KEY_LIMIT and key.isprintable()):
         raise InvalidJobError(f"idempotency_key: {key!r:.80} must have 1 to {_KEY_LIMIT} printable characters")
 
 

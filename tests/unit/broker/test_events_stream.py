@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from mediabroker import AsyncBroker, Broker, JobState, Transcode
-from mediabroker.errors import InvalidJobError, ProviderError
+from mediabroker.broker.handlers import Handlers
+from mediabroker.errors import ConfigurationError, InvalidJobError, ProviderError
 from mediabroker.events import JobEvent, JobQueued, JobSucceeded
 from mediabroker.testing.queues import Faults, FaultyQueue
 from tests.ledger import LedgerProvider, notice
@@ -249,6 +251,51 @@ def test_C10_a_handler_that_raises_or_sleeps_does_not_stop_the_others(
         assert seen.wait(20)
         assert raised.wait(20)
         woken.set()
+
+
+def test_an_event_whose_handler_exits_is_offered_again(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
+) -> None:
+    broker, _ = make_broker()
+    broker.submit(spec)
+    feed, handlers = broker._feed((), "default"), Handlers()
+    handlers.add((), None, lambda event: sys.exit(1))
+    feed.register()
+    first = feed.claim()
+    assert first is not None
+    with pytest.raises(SystemExit):
+        handlers.deliver(feed, first)
+    clock.advance(2)
+    again = feed.claim()
+    assert again is not None
+    assert (again.event, again.failures) == (first.event, 1)
+
+
+@pytest.mark.parametrize(
+    ("types", "kind", "said"),
+    [
+        (("x",), None, "on: 'x' is no class of events.*JobSucceeded"),
+        ((Transcode,), None, "Transcode.* is no class of events"),
+        ((print,), None, r"is no class of events, as in @broker.on\(JobSucceeded\)"),
+        ((JobSucceeded,), "nope", "on: kind: no class for 'nope' is defined in this process; there are .*transcode"),
+        ((), 5, "on: kind: no class for 5 is defined"),
+    ],
+)
+def test_a_handler_that_would_never_be_called_is_refused(
+    make_broker: MakeBroker, types: tuple[Any, ...], kind: Any, said: str
+) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(ConfigurationError, match=said):
+        broker.on(*types, kind=kind)
+
+
+def test_a_handler_for_the_union_of_events_is_one_for_every_event(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, _ = make_broker()
+    handled: list[str] = []
+    broker.on(JobEvent)(lambda event: handled.append(event.type))
+    broker.submit(spec)
+    broker.lambda_handler()({"Records": []}, Context())
+    assert handled == ["job_queued"]
 
 
 def record(body: bytes, name: str, count: int = 1) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 
 from mediabroker import Broker, ErrorCode, Job, JobFailedError, JobState, Transcode
 from mediabroker.broker.merge import merge
-from mediabroker.errors import JobNotFoundError, UnavailableError
+from mediabroker.broker.watch import Watcher
+from mediabroker.errors import BrokerClosedError, JobNotFoundError, StoreError, UnavailableError
 from mediabroker.events import JobFailed, JobQueued, JobStarted, JobSucceeded
 from mediabroker.spi import CancelOutcome, Observation
 from mediabroker.states import JobState as S
+from mediabroker.store.records import JobRecord
 from tests.ledger import LedgerProvider
 from tests.unit.broker.conftest import HandClock, MakeBroker
 
@@ -341,8 +345,128 @@ def test_unknown_job_id_is_job_not_found(make_broker: MakeBroker) -> None:
         broker.get("nothing")
 
 
-def test_closed_broker_wakes_whoever_waits(make_broker: MakeBroker, spec: Transcode) -> None:
+def test_closed_broker_tells_whoever_waits(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broker: Broker = make_broker()[0]
-    future = broker.future(broker.submit(spec).id)
+    job, real, watched = broker.submit(spec), broker.future, Semaphore(0)
+
+    def noticed(job_id: str) -> Future[JobRecord]:
+        future = real(job_id)
+        watched.release()
+        return future
+
+    monkeypatch.setattr(broker, "future", noticed)
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(job.wait), pool.submit(job.result), pool.submit(broker.wait, [job])]
+        for _ in waiting:
+            assert watched.acquire(timeout=20)
+        broker.close()
+        assert [type(each.exception(20)) for each in waiting] == [BrokerClosedError] * 3
+
+
+def test_closed_broker_watches_nothing_more(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker: Broker = make_broker()[0]
+    job = broker.submit(spec)
     broker.close()
-    assert future.cancelled()
+    with pytest.raises(BrokerClosedError):
+        broker.future(job.id)
+    with pytest.raises(BrokerClosedError):
+        broker.watcher.wait_for_pass()
+
+
+def test_follower_of_a_broker_that_was_closed_is_told(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker: Broker = make_broker()[0]
+    events = broker.submit(spec).events()
+    assert isinstance(next(events), JobQueued)
+    broker.close()
+    with pytest.raises(BrokerClosedError, match="closed"):
+        next(events)
+
+
+def test_job_of_a_provider_that_is_not_configured_is_watched_on(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
+) -> None:
+    broker, vendor = make_broker()
+    job = broker.submit(spec)
+    with Broker(broker.core.settings, providers={}, clock=clock) as without:
+        future = without.future(job.id)
+        without.watcher.wait_for_pass()
+        without.watcher.wait_for_pass()
+        _finish(vendor)
+        broker.reconcile()
+        assert future.result(20).state is JobState.SUCCEEDED
+
+
+def test_pass_that_fails_is_followed_by_another(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, vendor = make_broker()
+    job = broker.submit(spec)
+    troubles, look = iter([StoreError("the disk is gone"), LookupError("a defect")]), broker.watcher._look
+
+    def flaky(ids: Sequence[str]) -> list[JobRecord]:
+        if (trouble := next(troubles, None)) is not None:
+            raise trouble
+        return look(ids)
+
+    monkeypatch.setattr(broker.watcher, "_look", flaky)
+    _finish(vendor)
+    assert broker.future(job.id).result(20).state is JobState.SUCCEEDED
+
+
+def test_watcher_that_has_died_is_started_again(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    job = broker.submit(spec)
+    dead = Thread(target=lambda: None)
+    dead.start()
+    dead.join()
+    broker.watcher._thread = dead
+    _finish(vendor)
+    assert broker.future(job.id).result(20).state is JobState.SUCCEEDED
+
+
+def test_watcher_may_end_while_it_is_closed(make_broker: MakeBroker) -> None:
+    class Ending(Watcher):
+        """Its thread is gone as soon as somebody has looked at it."""
+
+        @property
+        def _thread(self) -> Thread | None:  # type: ignore[override]  # what is an attribute elsewhere
+            seen, self.seen = self.seen, None
+            return seen
+
+        @_thread.setter
+        def _thread(self, thread: Thread | None) -> None:
+            self.seen = thread
+
+    watcher = Ending(make_broker()[0].core)
+    watcher.seen = Thread(target=lambda: None)
+    watcher.seen.start()
+    watcher.close()
+
+
+def test_wait_for_pass_does_not_take_one_that_had_begun_before(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, vendor = make_broker()
+    job, real, waited = broker.submit(spec), vendor.query, Event()
+    queries, seen = [0], list[int]()
+
+    def wait() -> None:
+        broker.watcher.wait_for_pass()
+        seen.append(queries[0])
+        waited.set()
+
+    def query(members: Sequence[Any]) -> Any:
+        queries[0] += 1
+        if queries[0] == 1:
+            Thread(target=wait).start()
+            while not broker.watcher._passes:
+                Event().wait(0.001)
+        return real(members)
+
+    monkeypatch.setattr(vendor, "query", query)
+    future = broker.future(job.id)
+    assert waited.wait(20)
+    assert seen[0] >= 2
+    future.cancel()

@@ -14,6 +14,7 @@ from mediabroker.config import BrokerSettings
 from mediabroker.events import JobAttemptFailed
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, CancelOutcome, Flow
+from mediabroker.store import attempts
 from tests.ledger import LedgerProvider
 from tests.stores import BucketFolders
 from tests.unit.broker.conftest import HandClock, MakeBroker
@@ -273,3 +274,49 @@ def test_a_limit_that_is_not_longer_than_zero_is_refused_by_its_name(
     with pytest.raises(InvalidJobError, match=f"{name}: must be longer than zero, got 0:00:00"):
         broker.submit(spec, **{name: timedelta(0)})
     assert list(broker.list()) == []
+
+
+@pytest.mark.parametrize("name", ["deadline", "queue_timeout"])
+@pytest.mark.parametrize("given", [5, "6h"])
+def test_a_limit_that_is_no_timedelta_is_refused_by_its_name(
+    make_broker: MakeBroker, spec: Transcode, name: str, given: Any
+) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(
+        InvalidJobError, match=rf"{name}: {given!r} is no timedelta; give one such as timedelta\(hours=6"
+    ):
+        broker.submit(spec, **{name: given})
+    assert list(broker.list()) == []
+
+
+def test_an_attempt_that_was_asked_to_stop_without_a_limit_is_cancelled(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock
+) -> None:
+    broker, vendor = make_broker()
+    job = broker.submit(spec)
+    with broker.core.store.write() as tx:
+        attempts.update_attempt(tx, attempts.latest(tx, job.id), stop_asked_at=clock.now())
+    say(vendor, "stopped")
+    assert job.refresh().state is JobState.CANCELLED
+
+
+class Grudging(LedgerProvider):
+    """Takes note of a cancel once, and refuses to hear of it again."""
+
+    def cancel(self, members: Any) -> Flow[CancelOutcome]:
+        self.asked = getattr(self, "asked", 0) + 1
+        yield from ()
+        return CancelOutcome.REQUESTED if self.asked == 1 else CancelOutcome.UNSUPPORTED
+
+
+def test_a_cancel_that_was_taken_note_of_is_not_withdrawn(tmp_path: Path, spec: Transcode, clock: HandClock) -> None:
+    vendor = Grudging("ledger", {"folder": tmp_path / "vendor"})
+    settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}")
+    with Broker(settings, providers={"ledger": vendor}, clock=clock) as broker:
+        job = broker.submit(spec)
+        for _ in range(2):
+            clock.advance(61)
+            assert job.cancel() is CancelOutcome.REQUESTED
+        assert job.refresh().cancel_requested
+        say(vendor, "stopped")
+        assert job.refresh().state is JobState.CANCELLED

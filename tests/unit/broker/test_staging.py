@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from mediabroker import Broker, JobState, Transcode
-from mediabroker.broker.placement import place
+from mediabroker.broker.placement import home_of, place
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError, ErrorCode, UnavailableError, UnsupportedError
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output, Transfer
 from mediabroker.spi import CancelOutcome
+from mediabroker.store.records import Placement
 from tests.ledger import LedgerProvider
 from tests.stores import BucketFolders
 from tests.unit.broker.conftest import HandClock
@@ -101,6 +102,66 @@ def test_a_ladder_comes_home_with_all_its_files_the_playlist_last(make: Make, sp
     job.wait(timeout=20)
     assert (tmp_path / "hls" / "720p" / "seg 1.ts").read_bytes() == b"segment"
     assert list(dict.fromkeys(order)) == ["seg 1.ts", "master.m3u8"]
+
+
+@pytest.mark.parametrize(
+    ("staged", "target", "made", "home"),
+    [
+        ("/st/out/a.m3u8", "s3://bkt/a.m3u8", "/st/out/a-1/seg 1.ts", "s3://bkt/a-1/seg 1.ts"),
+        ("/st/out/my film.m3u8", "s3://bkt/d/my film.m3u8", "/st/out/my film/x.ts", "s3://bkt/d/my film/x.ts"),
+        (
+            "/st/out/100%25.m3u8",
+            "oss://bkt.oss-cn-x.aliyuncs.com/a",
+            "/st/out/%25#.ts",
+            "oss://bkt.oss-cn-x.aliyuncs.com/%25#.ts",
+        ),
+        ("s3://stage/out/a.m3u8", "/d d/a.m3u8", "s3://stage/out/50%25 off/seg#1.ts", "/d d/50%25 off/seg#1.ts"),
+        ("s3://stage/out/", "/d/", "s3://stage/out/50%.ts", "/d/50%.ts"),
+        ("s3://stage/out/a.m3u8", "oss://bkt/a.m3u8", "s3://stage/out/%41?.ts", "oss://bkt/%41?.ts"),
+    ],
+)
+def test_names_beside_an_output_come_home_as_they_are(staged: str, target: str, made: str, home: str) -> None:
+    placement = Placement(output=MediaURI(staged), target=MediaURI(target))
+    found = home_of(placement, MediaURI(made))
+    assert (found, found.key) == (MediaURI(home), MediaURI(home).key)
+    assert home_of(placement, MediaURI(staged)) == MediaURI(target)
+
+
+def test_a_percent_sign_in_an_outputs_name_stays_one_where_it_is_staged(make: Make) -> None:
+    broker, _, _ = make(schemes=["file"])
+    for name in ("100%41.mp4", "..%2F..%2Fx.mp4", "a%00.mp4"):
+        spec = Transcode(input="/x/in.mp4", output=f"s3://media/{name}")
+        staged = place(broker.core, broker.providers["ledger"], spec, "t").output
+        assert staged is not None
+        assert (staged.scheme, staged.name, staged.path.parent.name) == ("file", name, "out")
+
+
+def write_ladder(vendor: LedgerProvider, segment: str) -> None:
+    """The vendor, which reaches only files, writes a playlist and a segment, and says that it is done."""
+    job = vendor.ledger.accepted()[-1]
+    playlist = MediaURI(job["output"]).path
+    (playlist.parent / "720p").mkdir()
+    (playlist.parent / "720p" / segment).write_bytes(b"segment")
+    playlist.write_bytes(b"#EXTM3U")
+    vendor.ledger.say(job["id"], "done")
+
+
+def test_files_beside_an_output_reach_the_root_of_a_bucket(make: Make, spec: Transcode) -> None:
+    broker, vendor, buckets = make(schemes=["file"])
+    job = broker.submit(Transcode(input=spec.input, output="s3://media/my film.m3u8", container="hls"))
+    write_ladder(vendor, "seg 1.ts")
+    assert job.refresh().state is JobState.SUCCEEDED
+    assert buckets.names("media") == ["720p/seg 1.ts", "my film.m3u8"]
+
+
+def test_an_output_that_has_no_name_where_it_belongs_holds_the_job_and_says_so(make: Make, spec: Transcode) -> None:
+    broker, vendor, _ = make(schemes=["file"])
+    deep = "/".join(["d" * 200] * 5)
+    job = broker.submit(Transcode(input=spec.input, output=f"s3://media/{deep}/a.m3u8", container="hls"))
+    write_ladder(vendor, "s" * 60)
+    broker.reconcile()
+    assert job.refresh().state is JobState.RUNNING
+    assert "the key is longer than 1024 bytes" in str(job.hold_reason)
 
 
 def test_plan_tells_what_would_be_copied_and_where_the_setting_is(make: Make, spec: Transcode) -> None:
@@ -313,10 +374,13 @@ def test_a_name_that_is_no_name_stays_inside_its_folder(make: Make, clock: HandC
     broker, _, _ = make()
     planned = broker.plan(Transcode(input="s3://media/a.mp4", output="/media/out.mp4")).transfers[0]
     assert planned.source == "s3://staging/jobs/<token>/out/out.mp4"
-    for name in (".", "..", "n" * 256):
+    for name, suffix in ((".", ""), ("..", ""), ("n" * 256, ""), ("n" * 256 + ".mp4", ".mp4")):
         output = MediaURI._make(f"file:///media/{name}", "file", "", f"/media/{name}")
-        spec = Transcode(input="s3://media/a.mp4", output="/x").model_copy(update={"output": output})
-        assert place(broker.core, broker.providers["ledger"], spec, "t").output == "s3://staging/jobs/t/out/output"
+        spec = Transcode(input="s3://media/a.mp4", output="/x.mp4").model_copy(update={"output": output})
+        assert (
+            place(broker.core, broker.providers["ledger"], spec, "t").output
+            == f"s3://staging/jobs/t/out/output{suffix}"
+        )
 
 
 def test_copies_are_stopped_when_the_broker_is_closed_and_go_on_with_the_next(

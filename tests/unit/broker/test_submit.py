@@ -21,8 +21,8 @@ from mediabroker import (
     UnsupportedError,
 )
 from mediabroker.broker.submit import fingerprint
-from mediabroker.errors import ConfigurationError
-from mediabroker.spi import ProviderOptions
+from mediabroker.errors import AuthenticationError, ConfigurationError
+from mediabroker.spi import Call, CancelOutcome, Flow, ProviderOptions, Reply, SubmitContext
 from mediabroker.store.schema import inbox
 from tests.ledger import LedgerOptions, notice
 from tests.unit.broker.conftest import HandClock, MakeBroker
@@ -84,8 +84,8 @@ def test_key_is_free_again_only_after_its_retention(make_broker: MakeBroker, spe
     assert broker.submit(spec, idempotency_key="k").id != first.id
 
 
-@pytest.mark.parametrize("key", ["", "x" * 257, "a\nb"])
-def test_unusable_key_is_refused_before_anything_is_stored(make_broker: MakeBroker, spec: Transcode, key: str) -> None:
+@pytest.mark.parametrize("key", ["", "x" * 257, "a\nb", 5, b"k"])
+def test_unusable_key_is_refused_before_anything_is_stored(make_broker: MakeBroker, spec: Transcode, key: Any) -> None:
     broker, vendor = make_broker()
     with pytest.raises(InvalidJobError, match="idempotency_key"):
         broker.submit(spec, idempotency_key=key)
@@ -216,6 +216,37 @@ def test_a_search_that_fails_is_a_hold_and_no_refusal(make_broker: MakeBroker, s
     assert "cannot be asked what became of SubmitJob" in str(job.hold_reason)
     assert job.refresh().state is JobState.QUEUED
     assert [each["step"] for each in vendor.ledger.accepted()] == ["array", "merge"]
+
+
+@pytest.mark.parametrize("trouble", [AuthenticationError("denied"), ConnectionResetError("the answer was lost"), None])
+def test_duplicates_that_cannot_be_cancelled_are_named_and_the_job_goes_on(
+    make_broker: MakeBroker,
+    spec: Transcode,
+    trouble: Exception | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker, vendor = make_broker(fault="only:reset", steps=("only",))
+    find = vendor.find
+
+    def find_two(ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
+        found = yield from find(ctx, call)
+        return [*found, {"jobId": "job-9"}]
+
+    def cancel(members: Any) -> Flow[CancelOutcome]:
+        yield from ()
+        if trouble is not None:
+            raise trouble
+        return CancelOutcome.UNSUPPORTED
+
+    monkeypatch.setattr(vendor, "find", find_two)
+    monkeypatch.setattr(vendor, "cancel", cancel)
+    job = broker.submit(spec)
+    assert (job.state, job.error) == (JobState.QUEUED, None)
+    assert [member.native_id for member in job.ref.members] == ["job-0"]
+    assert [
+        each.getMessage() for each in caplog.records if "go on" in each.getMessage() and "job-9" in each.getMessage()
+    ]
 
 
 def test_search_that_lags_is_asked_twice_a_settle_time_apart_before_sending_again(

@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from mediabroker import AsyncBroker, AsyncJob, Broker, Job, JobState, SuperResolution, Transcode
-from mediabroker.errors import ConfigurationError, IdempotencyConflictError, JobNotFoundError, UnsupportedError
+from mediabroker.errors import (
+    BrokerClosedError,
+    ConfigurationError,
+    IdempotencyConflictError,
+    InvalidJobError,
+    JobNotFoundError,
+    UnsupportedError,
+)
+from mediabroker.events import JobQueued
 from mediabroker.refs import JobRef
-from tests.ledger import LedgerProvider
+from tests.ledger import LedgerOptions, LedgerProvider
 from tests.unit.broker.conftest import HandClock, MakeBroker
 
 
@@ -71,6 +79,66 @@ def test_list_filters_by_state_kind_provider_and_label(make_broker: MakeBroker, 
     assert list(broker.list(provider="tokyo")) == []
     assert len(list(broker.list(provider="ledger"))) == 2
     assert len(list(broker.list(limit=1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"state": "nope"}, "state: 'nope' is no JobState; they are SUBMITTING, QUEUED"),
+        ({"state": 5}, "state: 5 is no JobState"),
+        ({"limit": 0}, "limit: 0 is no whole number from 1 on"),
+        ({"limit": -1}, "limit: -1 is no whole number from 1 on"),
+        ({"limit": "5"}, "limit: '5' is no whole number from 1 on"),
+    ],
+)
+def test_list_refuses_what_it_cannot_look_for_by_its_name(
+    make_broker: MakeBroker, given: dict[str, Any], said: str
+) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(InvalidJobError, match=said):
+        broker.list(**given)
+
+
+def test_list_takes_a_state_by_its_name(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, _ = make_broker()
+    job = broker.submit(spec)
+    word: Any = "QUEUED"
+    assert [each.id for each in broker.list(state=word)] == [job.id]
+
+
+def test_quarantined_refuses_a_limit_that_is_none(make_broker: MakeBroker) -> None:
+    broker, _ = make_broker()
+    with pytest.raises(InvalidJobError, match="limit: -1 is no whole number"):
+        broker.quarantined(limit=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"spec": {"kind": "transcode"}}, r"spec: dict is no JobSpec; give one such as Transcode\(...\)"),
+        ({"options": {"x": 1}}, r"options: {'x': 1} is no list of options"),
+        ({"options": LedgerOptions()}, r"options: LedgerOptions.* is no list of options"),
+        ({"options": ["x"]}, r"options: \['x'\] is no list of options"),
+        ({"provider": 5}, "provider: 5 is neither a name nor a list of names"),
+        ({"provider": [5]}, r"provider: \[5\] is neither a name nor a list of names"),
+    ],
+)
+def test_a_request_of_the_wrong_types_is_refused_by_the_arguments_name(
+    make_broker: MakeBroker, spec: Transcode, given: dict[str, Any], said: str
+) -> None:
+    broker, vendor = make_broker()
+    for ask in (broker.submit, broker.run, broker.plan):
+        with pytest.raises(InvalidJobError, match=said):
+            ask(**{"spec": spec, **given})
+    assert list(broker.list()) == []
+    assert vendor.ledger.calls == []
+
+
+def test_prune_refuses_an_age_that_is_none(make_broker: MakeBroker) -> None:
+    broker, _ = make_broker()
+    days: Any = 5
+    with pytest.raises(InvalidJobError, match="older_than: 5 is no timedelta"):
+        broker.prune(days)
 
 
 def test_reference_alone_finds_the_job_from_another_store(make_broker: MakeBroker, spec: Transcode) -> None:
@@ -149,5 +217,47 @@ def test_asyncio_face_runs_the_same_broker(make_broker: MakeBroker, spec: Transc
             assert [each.id async for each in broker.list()] == [job.id]
             waited = await broker.wait([job], timeout=1)
             assert waited.done == [job]
+
+    asyncio.run(use())
+
+
+def test_asyncio_followers_and_streams_keep_nobody_from_the_broker(make_broker: MakeBroker, spec: Transcode) -> None:
+    settings, vendor = make_broker()[0].core.settings, make_broker()[1]
+
+    async def use() -> None:
+        async with AsyncBroker(settings, providers={"ledger": vendor}) as broker:
+            job = await broker.submit(spec)
+            following = [job.events() for _ in range(10)]
+            streams = [broker.events(consumer=f"consumer-{number}") for number in range(10)]
+            assert [type(await anext(each)) for each in (*following, *streams)] == [JobQueued] * 20
+            waiting = [asyncio.ensure_future(anext(each)) for each in (*following, *streams)]
+            assert (await asyncio.wait_for(broker.get(job.id), 20)).id == job.id
+            assert not any(each.done() for each in waiting)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            for each in streams:
+                await each.aclose()
+                await each.aclose()
+                assert [event async for event in each] == []
+
+    asyncio.run(use())
+
+
+def test_asyncio_waiters_are_told_that_the_broker_was_closed(make_broker: MakeBroker, spec: Transcode) -> None:
+    settings, vendor = make_broker()[0].core.settings, make_broker()[1]
+
+    async def use() -> None:
+        broker = AsyncBroker(settings, providers={"ledger": vendor})
+        job = await broker.submit(spec)
+        events = job.events()
+        await anext(events)
+        waiting = [asyncio.ensure_future(each) for each in (job.wait(), broker.wait([job]), anext(events))]
+        futures = broker._broker.watcher._futures
+        while len(futures[job.id]) < 2:
+            await asyncio.sleep(0)
+        await broker.aclose()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in ended] == [BrokerClosedError] * 3
 
     asyncio.run(use())

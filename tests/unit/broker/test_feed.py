@@ -1,0 +1,137 @@
+"""Behind a stream: at which pace is asked, which loans are renewed, and what is left when the store does not answer."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+
+from mediabroker import Broker, Transcode
+from mediabroker.broker.core import Core
+from mediabroker.broker.feed import Feed
+from mediabroker.errors import StoreBusyError
+from tests.unit.broker.conftest import HandClock, MakeBroker
+
+
+class TurningClock(HandClock):
+    """Time passes where somebody waits; after `turns` waits, whatever is waited for has come."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self._turns = turns
+
+    def wait(self, event: Event, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        self.advance(timeout_s)
+        return len(self.waits) > self._turns
+
+
+def passes(feed: Feed, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a feed ask so many times."""
+    asked: list[bool] = []
+
+    def poll(core: Core, *, patient: bool) -> None:
+        asked.append(patient)
+        if len(asked) == count:
+            feed.stop()
+
+    monkeypatch.setattr("mediabroker.broker.feed.poll", poll)
+    feed._ask()
+
+
+def test_a_provider_that_is_not_configured_is_asked_for_at_the_usual_pace(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, _ = make_broker()
+    broker.submit(spec)
+    clock = TurningClock(turns=100)
+    with Broker(broker.core.settings, providers={}, clock=clock) as without:
+        passes(without._feed((), "default"), 3, monkeypatch)
+    assert clock.waits == [1.0, 1.0]
+
+
+def test_a_store_that_cannot_be_read_does_not_make_a_feed_ask_without_a_pause(
+    make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = TurningClock(turns=100)
+    with Broker(make_broker()[0].core.settings, providers={}, clock=clock) as broker:
+        feed = broker._feed((), "default")
+
+        def refuse() -> float:
+            raise StoreBusyError("the store is locked")
+
+        monkeypatch.setattr(feed, "_pace_s", refuse)
+        monkeypatch.setattr(feed, "_lease_left_s", refuse)
+        passes(feed, 3, monkeypatch)
+    assert clock.waits == [1.0, 1.0]
+
+
+def busy(*_: object, **__: object) -> None:
+    raise StoreBusyError("another process holds the write lock")
+
+
+def test_only_events_in_hand_stay_on_loan(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, vendor = make_broker()
+    made.submit(spec)
+    made.submit(spec)
+    clock = TurningClock(turns=6)
+    with Broker(made.core.settings, providers={"ledger": vendor}, clock=clock) as broker:
+        feed = broker._feed((), "default")
+        feed.register()
+        unsettled, in_hand = feed.claim(), feed.claim()
+        assert unsettled is not None
+        assert in_hand is not None
+        with monkeypatch.context() as patched, pytest.raises(StoreBusyError):
+            patched.setattr("mediabroker.store.deliveries.acknowledge", busy)
+            feed.done(unsettled)
+        feed._renew()
+        again = feed.claim()
+        assert again is not None
+        assert again.event == unsettled.event
+        assert feed.claim() is None, "the other one is still handled"
+
+
+@pytest.mark.parametrize("settle", ["failed", "put_back"])
+def test_an_event_that_cannot_be_given_back_does_not_stay_on_loan(
+    make_broker: MakeBroker, spec: Transcode, settle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, _ = make_broker()
+    broker.submit(spec)
+    clock = TurningClock(turns=6)
+    with Broker(broker.core.settings, providers={}, clock=clock) as other:
+        feed = other._feed((), "default")
+        feed.register()
+        delivery = feed.claim()
+        with monkeypatch.context() as patched, pytest.raises(StoreBusyError):
+            patched.setattr("mediabroker.store.deliveries.release", busy)
+            getattr(feed, settle)(delivery)
+        feed._renew()
+        assert feed.claim() == delivery
+
+
+def test_a_stream_lets_its_queues_go_when_the_last_event_cannot_be_acknowledged(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, _ = make_broker()
+    broker.submit(spec)
+    monkeypatch.setattr("mediabroker.store.deliveries.acknowledge", busy)
+    stream = broker.events()
+    with pytest.raises(StoreBusyError), stream:
+        next(stream)
+    assert stream._feed.stopped
+
+
+def test_a_body_that_raised_is_heard_when_its_event_cannot_be_given_back(
+    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, _ = make_broker()
+    broker.submit(spec)
+    monkeypatch.setattr("mediabroker.store.deliveries.release", busy)
+    stream = broker.events()
+    with pytest.raises(LookupError, match="a defect"), stream:
+        next(stream)
+        raise LookupError("a defect of the application")
+    assert stream._feed.stopped
