@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +85,10 @@ class ProviderSettings(BaseModel):
         """The plug-in's settings, validated by the plug-in."""
         return dict(self.model_extra or {})
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # Which of the plug-in's settings are secret, only the plug-in knows.
+        yield from ((name, value) for name, value in super().__repr_args__() if name in type(self).model_fields)
+
 
 class RouteSettings(BaseModel):
     """Which providers run the jobs that fit it, in order; the next one follows when an attempt has failed for good.
@@ -110,15 +114,15 @@ class BrokerSettings(BaseSettings):
         frozen=True, extra="forbid", env_prefix="MEDIABROKER_", env_nested_delimiter="__", env_ignore_empty=True
     )
 
-    store: str = Field(default_factory=_default_store)
+    store: str = Field(default_factory=_default_store, repr=False)  # a URL may hold a password
     providers: dict[str, ProviderSettings] = {"local": ProviderSettings(type="local")}
     routes: tuple[RouteSettings, ...] = ()
     """The first that fits a job decides which providers may run it, and in which order."""
-    stores: dict[str, dict[str, Any]] = {}
+    stores: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     """By URI scheme, what the object store's package understands."""
     staging: dict[Scheme, StagingPlace] = {}
     """By URI scheme, the folder where the broker puts what a provider of that scheme cannot reach by itself."""
-    sources: dict[str, dict[str, Any]] = {}
+    sources: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     """By URL scheme, what the message source's package understands."""
     quarantine_after: int = Field(default=5, ge=1)
     """How often a message that nobody can use is received before it is taken off its queue; a copy is kept here."""

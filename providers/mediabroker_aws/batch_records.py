@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mediabroker.errors import ErrorCode, InvalidJobError, JobError, ProviderError
+from mediabroker.models import readable
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker.spi import Call, Flow, Reply, ask
@@ -96,5 +97,5 @@ def _parse(kind: type[R], text: str | None) -> R | None:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        _log.warning("a worker's record is not understood: %s", error)
+        _log.warning("a worker's record is not understood: %s", readable(error, show_values=False))
         return None

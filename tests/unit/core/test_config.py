@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mediabroker.config import BrokerSettings, data_folder, load_settings
+from mediabroker.config import BrokerSettings, ProviderSettings, data_folder, load_settings
 from mediabroker.errors import ConfigurationError
 
 FILE = """
@@ -156,3 +156,15 @@ def test_the_value_of_a_secret_setting_is_in_no_traceback(folder: Path, text: st
     with pytest.raises(ConfigurationError) as caught:
         load_settings(path)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_settings_that_may_be_secret_are_in_no_repr() -> None:
+    settings = BrokerSettings(
+        store="postgresql://u:hunter2@host/jobs",
+        providers={"farm": ProviderSettings.model_validate({"type": "aws-lambda", "api_key": "hunter2"})},
+        stores={"s3": {"secret_access_key": "hunter2"}},
+        sources={"mns": {"access_key_secret": "hunter2"}},
+    )
+    assert "hunter2" not in f"{settings!r} {settings}"
+    assert "aws-lambda" in repr(settings)
+    assert settings.providers["farm"].own == {"api_key": "hunter2"}
