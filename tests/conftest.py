@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 
 from tests.postgresql import PostgresqlServer
@@ -25,13 +24,19 @@ _LIMIT_S = 120.0
 _GRACE_S = 15.0
 _STDERR = pytest.StashKey[int]()
 
-# Each session of boto3 reads the descriptions of its services anew, megabytes of JSON that never change: half the time
-# of a test that opens several.
-_read_once = cache(JSONFileLoader().load_file)
-JSONFileLoader.load_file = lambda _, path: _read_once(path)  # type: ignore[method-assign]
-
 settings.register_profile("mediabroker", max_examples=60, deadline=None, derandomize=True, database=None)
 settings.load_profile("mediabroker")
+
+
+def _read_service_descriptions_once() -> None:
+    """Each session of boto3 reads the descriptions of its services anew, megabytes of JSON that never change: half the
+    time of a test that opens several."""
+    try:
+        from botocore.loaders import JSONFileLoader
+    except ModuleNotFoundError:
+        return  # the worker's tests also run where there is a worker and nothing else
+    read_once = cache(JSONFileLoader().load_file)
+    JSONFileLoader.load_file = lambda _, path: read_once(path)  # type: ignore[method-assign]
 
 
 class OutsideWorldError(RuntimeError):
@@ -51,6 +56,7 @@ def _only_this_machine(event: str, args: tuple[Any, ...]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _read_service_descriptions_once()
     config.addinivalue_line("markers", f"limit_s(seconds): the most one test may take; {_LIMIT_S:.0f} otherwise")
     config.stash[_STDERR] = os.dup(2)  # the real one: while tests run, 2 is captured
     # An audit hook sees every way to a socket, in every thread, and cannot be undone by what is under test.

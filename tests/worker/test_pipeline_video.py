@@ -360,7 +360,7 @@ def _with_long_end(path: Path) -> Path:
             frame.pts, frame.time_base = index, Fraction(1)
         *earlier, last = [packet for frame in [*frames, None] for packet in video.encode(frame)]
         container.mux(earlier)
-        last.duration = 8 / last.time_base
+        last.duration = int(8 / last.time_base)
         container.mux(last)
     return path
 
