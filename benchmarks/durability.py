@@ -35,6 +35,7 @@ from mediabroker.clock import SystemClock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import JobError, ProviderError
 from mediabroker.jobs import JobSpec
+from mediabroker.models import build_settings
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -50,7 +51,7 @@ from mediabroker.spi import (
 )
 from mediabroker_aws import SqsSource
 from mediabroker_aws.batch_transports import BatchTransport
-from mediabroker_aws.settings import BatchSettings, build_settings
+from mediabroker_aws.settings import BatchSettings
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 BATCH = 10

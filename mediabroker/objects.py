@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from mediabroker.errors import InvalidJobError
 from mediabroker.refs import MediaURI
 
-__all__ = ["ObjectStat", "ObjectStore"]
+__all__ = ["ObjectStat", "ObjectStore", "named"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,16 @@ class ObjectStore(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+def named(folder: MediaURI, found: Iterable[str | Path]) -> Iterator[MediaURI]:
+    """The URIs of what a store has found below a folder.
+
+    A name that no URI can stand for, as one with a control character, is left out, and logged: nothing here could have
+    written it, and the rest of the folder is needed all the same.
+    """
+    for each in found:
+        try:
+            yield MediaURI(each)
+        except InvalidJobError as error:
+            _log.warning("an object is left out of a listing: %s", error, extra={"folder": folder})

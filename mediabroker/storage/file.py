@@ -7,14 +7,14 @@ import glob
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from mediabroker.errors import ErrorCode, InvalidJobError, MediaError
+from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.publish import output_errors, publish_file
-from mediabroker.objects import ObjectStat
+from mediabroker.objects import ObjectStat, named
 from mediabroker.refs import MediaURI
 
 __all__ = ["FileStore"]
@@ -66,10 +66,8 @@ class FileStore:
             raise MediaError(ErrorCode.OUTPUT_DENIED, f"{uri.path} cannot be removed: {error.strerror}") from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
-        """See `ObjectStore.list`. A name that no URI can stand for, as one with a control character, is left out, and
-        logged: nothing here could have written it, and the rest of the folder is needed all the same."""
         for path, _, names in os.walk(folder.path):
-            yield from _named(path, names)
+            yield from named(folder, (Path(path, name) for name in names))
 
     def close(self) -> None:
         """Nothing stays open between calls."""
@@ -78,14 +76,6 @@ class FileStore:
 def _described(found: os.stat_result) -> ObjectStat:
     version = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
     return ObjectStat(found.st_size, version)
-
-
-def _named(folder: str, names: Iterable[str]) -> Iterator[MediaURI]:
-    for name in names:
-        try:
-            yield MediaURI(Path(folder, name))
-        except InvalidJobError as error:
-            _log.warning("a file is left out of a listing: %s", error, extra={"folder": folder})
 
 
 @contextmanager

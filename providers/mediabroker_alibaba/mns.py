@@ -16,11 +16,12 @@ from typing import Any
 
 from mediabroker.errors import ProviderError
 from mediabroker.messages import InboundMessage
+from mediabroker.models import build_settings
 from mediabroker_alibaba.credentials import find_credentials
 from mediabroker_alibaba.mns_client import BATCH_LIMIT, MnsClient
 from mediabroker_alibaba.mns_url import parse_queue_url
 from mediabroker_alibaba.mns_wire import QueueMessage
-from mediabroker_alibaba.settings import MnsSettings, build_settings
+from mediabroker_alibaba.settings import MnsSettings
 
 __all__ = ["MnsSource"]
 

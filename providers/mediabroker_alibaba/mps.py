@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
+from mediabroker.models import build_settings
 from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.spi import (
@@ -40,7 +41,7 @@ from mediabroker_alibaba.mps_folding import build_finish, fold
 from mediabroker_alibaba.mps_probing import probe_source
 from mediabroker_alibaba.mps_querying import query, recover
 from mediabroker_alibaba.options import MpsOptions
-from mediabroker_alibaba.settings import MpsSettings, build_settings
+from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.transcode_requests import Rejected, TranscodeOutput, build_transcode, plan_outputs
 
 __all__ = ["MpsProvider"]

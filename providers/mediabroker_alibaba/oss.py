@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oss2.utils import Crc64
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from mediabroker.errors import ErrorCode, InvalidJobError, MediaError, ProviderError, UnavailableError
-from mediabroker.objects import ObjectStat
+from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.models import build_settings
+from mediabroker.objects import ObjectStat, named
 from mediabroker.refs import MediaURI
 from mediabroker_alibaba.oss_client import OssClient
 from mediabroker_alibaba.oss_errors import MISSING, explain
 from mediabroker_alibaba.oss_upload import OssUpload
-from mediabroker_alibaba.settings import OssSettings, build_settings
+from mediabroker_alibaba.settings import OssSettings
 
 __all__ = ["OssStore"]
 
@@ -111,15 +112,13 @@ class OssStore:
                 raise explain(error, uri, writing=True) from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
-        """See `ObjectStore.list`. A key that no URI can stand for, as one with a control character, is left out, and
-        logged: nothing here could have written it, and the rest of the folder is needed all the same."""
         page = ""
         while True:
             try:
                 answer = self._client.call(folder, "list_objects_v2", prefix=folder.key, continuation_token=page)
             except ProviderError as error:
                 raise explain(error, folder, writing=False) from error
-            yield from _named(folder.removesuffix(folder.key), (each.key for each in answer.object_list))
+            yield from named(folder, (f"{folder.removesuffix(folder.key)}{each.key}" for each in answer.object_list))
             if not answer.is_truncated:
                 return
             page = answer.next_continuation_token
@@ -135,14 +134,6 @@ class OssStore:
 
     def close(self) -> None:
         self._client.close()
-
-
-def _named(base: str, keys: Iterable[str]) -> Iterator[MediaURI]:
-    for key in keys:
-        try:
-            yield MediaURI(f"{base}{key}")
-        except InvalidJobError as error:
-            _log.warning("an object is left out of a listing: %s", error, extra={"folder": base})
 
 
 class _BrokenError(Exception):

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from mediabroker.models import Value, build_settings
+from mediabroker.models import Value
 from mediabroker_alibaba.options import NOTIFY_PATTERN, PIPELINE_PATTERN
 
-__all__ = ["AlibabaSettings", "MnsSettings", "MpsSettings", "OssSettings", "build_settings"]
+__all__ = ["AlibabaSettings", "MnsSettings", "MpsSettings", "OssSettings"]
 
 MIB = 1 << 20
 ENDPOINT_PATTERN = r"^https?://[^/?#@]+/?$"

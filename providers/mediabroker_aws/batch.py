@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, MissingDependencyError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
+from mediabroker.models import build_settings
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker.spi import (
@@ -39,7 +40,7 @@ from mediabroker_aws.batch_states import explain, fold_progress, observe, refusa
 from mediabroker_aws.batch_transports import BatchTransport
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
-from mediabroker_aws.settings import BatchSettings, build_settings
+from mediabroker_aws.settings import BatchSettings
 
 __all__ = ["BatchChain"]
 

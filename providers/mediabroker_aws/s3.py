@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, FlexibleChecksumError
 
-from mediabroker.errors import ErrorCode, InvalidJobError, MediaError, ProviderError, UnavailableError
-from mediabroker.objects import ObjectStat
+from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.models import build_settings
+from mediabroker.objects import ObjectStat, named
 from mediabroker.refs import MediaURI
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.s3_upload import Upload
-from mediabroker_aws.settings import S3Settings, build_settings
+from mediabroker_aws.settings import S3Settings
 
 __all__ = ["S3Store"]
 
@@ -119,29 +120,19 @@ class S3Store:
                 raise _explained(error, uri, writing=True) from error
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
-        """See `ObjectStore.list`. A key that no URI can stand for, as one with a control character, is left out, and
-        logged: nothing here could have written it, and the rest of the folder is needed all the same."""
         page: dict[str, Any] = {}
         while True:
             try:
                 answer = self._client.call("list_objects_v2", Bucket=folder.bucket, Prefix=folder.key, **page)
             except ProviderError as error:
                 raise _explained(error, folder, writing=False) from error
-            yield from _named(folder.bucket, (each["Key"] for each in answer.get("Contents", ())))
+            yield from named(folder, (f"s3://{folder.bucket}/{each['Key']}" for each in answer.get("Contents", ())))
             if not answer.get("IsTruncated"):
                 return
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def close(self) -> None:
         self._client.close()
-
-
-def _named(bucket: str, keys: Iterable[str]) -> Iterator[MediaURI]:
-    for key in keys:
-        try:
-            yield MediaURI(f"s3://{bucket}/{key}")
-        except InvalidJobError as error:
-            _log.warning("an object is left out of a listing: %s", error, extra={"bucket": bucket})
 
 
 class _BrokenError(Exception):

@@ -14,6 +14,7 @@ from pydantic import JsonValue, SecretStr, ValidationError
 
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
+from mediabroker.models import build_settings
 from mediabroker.results import VideoResult
 from mediabroker.spi import (
     Call,
@@ -36,7 +37,7 @@ from mediabroker_aws.batch_states import refusal_error
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.service_transport import ServiceTransport
 from mediabroker_aws.service_wire import ID_FORM, NOT_FOUND, QUERY_LIMIT, JobView
-from mediabroker_aws.settings import ServiceSettings, build_settings
+from mediabroker_aws.settings import ServiceSettings
 
 __all__ = ["ENVS", "BatchService", "check_common", "guarded"]
 

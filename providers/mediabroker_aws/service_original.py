@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
+from mediabroker.models import build_settings
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 from mediabroker.spi import (
@@ -36,7 +37,7 @@ from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
 from mediabroker_aws.service import ENVS, check_common, guarded
 from mediabroker_aws.service_transport import ServiceTransport
-from mediabroker_aws.settings import ServiceSettings, build_settings
+from mediabroker_aws.settings import ServiceSettings
 
 __all__ = ["OriginalService", "original_output"]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mediabroker.models import Value, build_settings
+from mediabroker.models import Value
 from mediabroker.refs import MediaURI
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "S3Settings",
     "ServiceSettings",
     "SqsSettings",
-    "build_settings",
 ]
 
 MIB = 1 << 20

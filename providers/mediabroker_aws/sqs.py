@@ -15,8 +15,9 @@ from typing import Any
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.messages import InboundMessage
+from mediabroker.models import build_settings
 from mediabroker_aws.clients import AwsClient
-from mediabroker_aws.settings import SqsSettings, build_settings
+from mediabroker_aws.settings import SqsSettings
 
 __all__ = ["SqsSource"]
 

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError
 from mediabroker.jobs import JobSpec
+from mediabroker.models import build_settings
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -31,7 +32,7 @@ from mediabroker_aws import transcoder_states as states
 from mediabroker_aws.batch_states import refusal_error
 from mediabroker_aws.options import LambdaOptions
 from mediabroker_aws.service import guarded
-from mediabroker_aws.settings import LambdaSettings, build_settings
+from mediabroker_aws.settings import LambdaSettings
 from mediabroker_aws.transcoder_transports import FunctionTransport, HttpTransport, StorageTransport
 from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, build_entry
 
