@@ -11,12 +11,10 @@ from threading import Event
 from typing import Any, Protocol
 
 from mediabroker.errors import ErrorCode, InvalidJobError, MediaError
+from neuron_worker.document import MOST_THREADS
 from neuron_worker.progress import say
 
 __all__ = ["Tell", "add_commands"]
-
-_MOST_THREADS = 256
-"""As in the job document."""
 
 
 class Tell(Protocol):
@@ -73,8 +71,8 @@ def _runtimes(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
 
 
 def _images(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
-    if options.threads is not None and not 1 <= options.threads <= _MOST_THREADS:
-        raise InvalidJobError(f"--threads is {options.threads}; from 1 to {_MOST_THREADS} are possible")
+    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
+        raise InvalidJobError(f"--threads is {options.threads}; from 1 to {MOST_THREADS} are possible")
     from neuron_worker.images import Item, upscale_pictures  # noqa: PLC0415
     from neuron_worker.runtimes import load_card  # noqa: PLC0415
 

@@ -14,7 +14,9 @@ from mediabroker.errors import InvalidJobError
 from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 
-__all__ = ["EncoderSettings", "JobDocument", "load_document", "parse_document"]
+__all__ = ["MOST_THREADS", "EncoderSettings", "JobDocument", "load_document", "parse_document"]
+
+MOST_THREADS = 256
 
 
 class EncoderSettings(Value):
@@ -63,7 +65,7 @@ class JobDocument(Value):
     overwrite: bool = False
     debug: bool = False
     encoder: EncoderSettings = EncoderSettings()
-    threads: int | None = Field(default=None, ge=1, le=256)
+    threads: int | None = Field(default=None, ge=1, le=MOST_THREADS)
 
     @model_validator(mode="after")
     def _local_and_distinct(self) -> Self:

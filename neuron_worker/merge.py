@@ -79,7 +79,7 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         result.set_chapters(original.chapters())
         stamps = _stamp(plan, folder, filled)
         if plan.last_ticks:
-            _close(stamps, plan.last_ticks, muxer)
+            _hold_last(stamps, plan.last_ticks, muxer)
         packets = _video_packets(plan, folder, filled, stamps, video)
         others = read_companions(source, original, added, plan.facts.origin_s)
         for packet in heapq.merge(packets, others, key=_decoding_time):
@@ -136,7 +136,7 @@ def _stamp(plan: Plan, folder: SliceFolder, filled: Sequence[FinishedSlice]) -> 
     return [_Stamp(pts, dts) for pts, dts in zip(shown, ahead + ordered, strict=False)]
 
 
-def _close(stamps: list[_Stamp], last_ticks: int, muxer: str) -> None:
+def _hold_last(stamps: list[_Stamp], last_ticks: int, muxer: str) -> None:
     """Let the last frame be shown for so long."""
     newest, durations = max(stamps), {}
     if muxer != "matroska":

@@ -140,8 +140,10 @@ class SourceWatch:
         self._path, self._before = path, self._look(path)
 
     def check(self) -> None:
-        """Raises:
-        MediaError: `INPUT_CHANGED`.
+        """Refuse to go on with another file than before.
+
+        Raises:
+            MediaError: `INPUT_CHANGED`.
         """
         if self._look(self._path) != self._before:
             raise MediaError(ErrorCode.INPUT_CHANGED, f"{self._path} has changed while it was worked on")

@@ -229,7 +229,9 @@ class AsyncBroker:
         futures = [asyncio.wrap_future(self._broker.future(job_id)) for job_id in pending]
         if futures and not (return_when != ALL_COMPLETED and len(pending) < len(listed)):
             await asyncio.wait(futures, timeout=timeout, return_when=return_when)
-        for error in filter(None, [future.exception() for future in futures if not future.cancel()]):
+        # Asked of all of them first, for asyncio complains of errors that nobody has looked at.
+        errors = [future.exception() for future in futures if not future.cancel()]
+        if error := next(filter(None, errors), None):
             raise error
         done = [job for job in listed.values() if await job.done()]
         return AsyncWaited(done, [job for job in listed.values() if job not in done])

@@ -23,6 +23,7 @@ from neuron_worker.document import JobDocument
 from neuron_worker.failures import DuplicateWorkError, Exit, InterruptedWorkError, exit_code_of
 from neuron_worker.job import Job
 from neuron_worker.pipeline import make_slice, merge_slices, plan_job, upscale_video
+from neuron_worker.plan import Plan
 from neuron_worker.workspace import claim, claim_folder, write_record
 from tests import clips
 from tests.worker.looking import frame_digests
@@ -396,8 +397,12 @@ def test_source_that_is_replaced_during_the_work_is_told_and_nothing_of_it_kept(
 ) -> None:
     source, other = clips.make_clip(tmp_path / "in.mp4", frames=30), clips.make_clip(tmp_path / "other.mp4", frames=30)
     document = describe(source, slice_s=0.4)
+
+    def replace(plan: Plan) -> None:
+        other.rename(source)
+
     with pytest.raises(MediaError, match="INPUT_CHANGED"):
-        upscale_video(document, lambda progress: None, Event(), on_plan=lambda plan: other.rename(source) and None)
+        upscale_video(document, lambda progress: None, Event(), on_plan=replace)
     assert not document.output.path.exists()
     assert not list(document.work_dir.rglob("000000.json"))
 
