@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from threading import Event
 
 import pytest
@@ -11,6 +12,8 @@ from mediabroker.broker.core import Core
 from mediabroker.broker.feed import Feed
 from mediabroker.errors import StoreBusyError
 from tests.unit.broker.conftest import HandClock, MakeBroker
+
+_IMPATIENT = {"busy_timeout_s": 0.05}
 
 
 class TurningClock(HandClock):
@@ -67,14 +70,8 @@ def test_a_store_that_cannot_be_read_does_not_make_a_feed_ask_without_a_pause(
     assert clock.waits == [1.0, 1.0]
 
 
-def busy(*_: object, **__: object) -> None:
-    raise StoreBusyError("another process holds the write lock")
-
-
-def test_only_events_in_hand_stay_on_loan(
-    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, vendor = make_broker()
+def test_only_events_in_hand_stay_on_loan(make_broker: MakeBroker, spec: Transcode) -> None:
+    made, vendor = make_broker(settings=_IMPATIENT)
     made.submit(spec)
     made.submit(spec)
     clock = TurningClock(turns=6)
@@ -84,8 +81,7 @@ def test_only_events_in_hand_stay_on_loan(
         unsettled, in_hand = feed.claim(), feed.claim()
         assert unsettled is not None
         assert in_hand is not None
-        with monkeypatch.context() as patched, pytest.raises(StoreBusyError):
-            patched.setattr("mediabroker.store.deliveries.acknowledge", busy)
+        with made.core.store.write(), pytest.raises(StoreBusyError):
             feed.done(unsettled)
         feed._renew()
         again = feed.claim()
@@ -96,42 +92,35 @@ def test_only_events_in_hand_stay_on_loan(
 
 @pytest.mark.parametrize("settle", ["failed", "put_back"])
 def test_an_event_that_cannot_be_given_back_does_not_stay_on_loan(
-    make_broker: MakeBroker, spec: Transcode, settle: str, monkeypatch: pytest.MonkeyPatch
+    make_broker: MakeBroker, spec: Transcode, settle: str
 ) -> None:
-    broker, _ = make_broker()
+    broker, _ = make_broker(settings=_IMPATIENT)
     broker.submit(spec)
     clock = TurningClock(turns=6)
     with Broker(broker.core.settings, providers={}, clock=clock) as other:
         feed = other._feed((), "default")
         feed.register()
         delivery = feed.claim()
-        with monkeypatch.context() as patched, pytest.raises(StoreBusyError):
-            patched.setattr("mediabroker.store.deliveries.release", busy)
+        with broker.core.store.write(), pytest.raises(StoreBusyError):
             getattr(feed, settle)(delivery)
         feed._renew()
         assert feed.claim() == delivery
 
 
-def test_a_stream_lets_its_queues_go_when_the_last_event_cannot_be_acknowledged(
-    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("raised", "heard"),
+    [(None, StoreBusyError), (LookupError("a defect of the application"), LookupError)],
+    ids=["handled", "failed"],
+)
+def test_a_stream_whose_event_cannot_be_settled_lets_its_queues_go_and_its_body_is_heard_first(
+    raised: Exception | None, heard: type[Exception], make_broker: MakeBroker, spec: Transcode
 ) -> None:
-    broker, _ = make_broker()
+    broker, other = (make_broker(settings=_IMPATIENT)[0] for _ in range(2))
     broker.submit(spec)
-    monkeypatch.setattr("mediabroker.store.deliveries.acknowledge", busy)
     stream = broker.events()
-    with pytest.raises(StoreBusyError), stream:
+    with ExitStack() as locked, pytest.raises(heard), stream:
         next(stream)
-    assert stream._feed.stopped
-
-
-def test_a_body_that_raised_is_heard_when_its_event_cannot_be_given_back(
-    make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broker, _ = make_broker()
-    broker.submit(spec)
-    monkeypatch.setattr("mediabroker.store.deliveries.release", busy)
-    stream = broker.events()
-    with pytest.raises(LookupError, match="a defect"), stream:
-        next(stream)
-        raise LookupError("a defect of the application")
+        locked.enter_context(other.core.store.write())
+        if raised is not None:
+            raise raised
     assert stream._feed.stopped
