@@ -29,7 +29,7 @@ import boto3
 from botocore.config import Config
 
 from mediabroker import Broker, MediaInfo
-from mediabroker.broker.ingest import ingest
+from mediabroker.broker.events.ingesting import ingest
 from mediabroker.callbacks.receive import Receiver
 from mediabroker.clock import SystemClock
 from mediabroker.config import BrokerSettings
@@ -163,7 +163,7 @@ def consuming(broker: Broker, url: str, ids: Sequence[str], rounds: int) -> None
     queue = sqs.create_queue(QueueName="bench")["QueueUrl"]
     source = SqsSource("sqs://bench", {"region": REGION, "endpoint_url": url, "long_poll_s": 1})
     receiver = Receiver(
-        source, lambda messages: [each.settled for each in ingest(broker.core, messages)], SystemClock()
+        source, lambda messages: [each.settled for each in ingest(broker._core, messages)], SystemClock()
     )
 
     def fill() -> None:

@@ -199,6 +199,8 @@ class Observation(Value, frozen=True):
     native_id: str
     state: JobState | None = None
     phase: str | None = None
+    hold_reason: str | None = None
+    """Why the vendor does not go on with it, where the vendor says so."""
     vendor_attempt: int = 0
     sub_rank: int = 0
     progress: float | None = None
@@ -218,6 +220,7 @@ class MemberStatus(Value, frozen=True):
     member: Member
     state: JobState
     phase: str | None = None
+    hold_reason: str | None = None
     progress: float | None = None
     frames: Frames | None = None
     error: JobError | None = None
@@ -274,6 +277,10 @@ class Provider(ABC):
     @abstractmethod
     def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
         """One observation per member, in any order; a missing id is `not_found`."""
+
+    def query_group(self, member: Member) -> str:  # noqa: ARG002  a hook
+        """Return what members must have in common to share one call of `query`."""
+        return ""
 
     @abstractmethod
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
@@ -338,6 +345,7 @@ def fold_members(members: Sequence[MemberStatus]) -> Observation:
         native_id=required[-1].member.native_id if required else "",
         state=state,
         phase=busiest.phase if busiest else None,
+        hold_reason=next((each.hold_reason for each in members if each.hold_reason), None),
         progress=sum(known) / len(known) if known else None,
         frames=busiest.frames if busiest else None,
         error=blamed.error if blamed else None,

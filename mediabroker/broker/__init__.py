@@ -9,13 +9,13 @@ watch    one thread that asks for all who wait        tell     changes of state,
 """
 
 from mediabroker.broker.aio import AsyncBroker, AsyncJob
-from mediabroker.broker.aio_events import AsyncEventStream
+from mediabroker.broker.attempt.choosing import Rejection
 from mediabroker.broker.broker import Broker
-from mediabroker.broker.ingest import Ingested
+from mediabroker.broker.events.aio import AsyncEventStream
+from mediabroker.broker.events.ingesting import Ingested
+from mediabroker.broker.events.stream import EventStream
 from mediabroker.broker.job import Attempt, Job
 from mediabroker.broker.plan import Plan, PlannedCall
-from mediabroker.broker.route import Rejection
-from mediabroker.broker.stream import EventStream
 
 __all__ = [
     "AsyncBroker",

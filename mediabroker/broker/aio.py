@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 from typing_extensions import ParamSpec, Self, TypeVar
 
-from mediabroker.broker.aio_events import AsyncEventStream, on_loop, run_in
 from mediabroker.broker.broker import Broker, ReturnWhen
-from mediabroker.broker.ingest import Ingested
+from mediabroker.broker.events.aio import AsyncEventStream, on_loop, run_in
+from mediabroker.broker.events.ingesting import Ingested
+from mediabroker.broker.events.trigger import TriggerHandler
 from mediabroker.broker.job import Job, JobView
 from mediabroker.broker.plan import Plan
 from mediabroker.broker.prune import PruneReport
-from mediabroker.broker.trigger import TriggerHandler
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings, load_settings
 from mediabroker.errors import JobFailedError
@@ -66,7 +66,7 @@ class AsyncJob(JobView[R_co]):
 
     async def wait(self, timeout: float | None = None) -> Self:
         if not await self.done():
-            future = asyncio.wrap_future(self.broker.future(self.id))
+            future = asyncio.wrap_future(self.broker._watcher.future(self.id))
             try:
                 self.record = await asyncio.wait_for(future, timeout)
             except asyncio.TimeoutError:
@@ -81,11 +81,14 @@ class AsyncJob(JobView[R_co]):
         await self.wait(timeout)
         return self._failure()
 
+    async def retry(self) -> AsyncJob[R_co]:
+        return await self._owner.retry(self)
+
     async def cancel(self) -> CancelOutcome:
         return await self._call(self._job.cancel)
 
     async def events(self, *, follow: bool = True) -> AsyncIterator[JobEvent]:
-        iterator = self.broker.job_events(self.id, follow=follow)
+        iterator = self.broker._events_of(self.id, follow=follow)
         while (each := await self._owner.in_thread(next, iterator, None)) is not None:
             if not isinstance(each, Future):
                 yield each
@@ -146,8 +149,8 @@ class AsyncBroker:
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> AsyncJob[R]:
         job = await self.in_thread(
             self._broker.submit,
@@ -168,8 +171,8 @@ class AsyncBroker:
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> R:
         job = await self.submit(
             spec,
@@ -187,8 +190,8 @@ class AsyncBroker:
         *,
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> Plan:
         return await self.in_thread(
             self._broker.plan,
@@ -199,8 +202,12 @@ class AsyncBroker:
             queue_timeout=queue_timeout,
         )
 
-    async def get(self, ref: JobRef | str) -> AsyncJob[Any]:
-        return AsyncJob(self, await self.in_thread(self._broker.get, ref))
+    async def retry(self, job: AsyncJob[R] | JobRef | str) -> AsyncJob[R]:
+        old: Any = job.id if isinstance(job, AsyncJob) else job
+        return AsyncJob(self, await self.in_thread(self._broker.retry, old))
+
+    async def get(self, ref: JobRef | str | None = None, *, key: str | None = None) -> AsyncJob[Any]:
+        return AsyncJob(self, await self.in_thread(self._broker.get, ref, key=key))
 
     async def list(
         self,
@@ -226,7 +233,7 @@ class AsyncBroker:
     ) -> AsyncWaited:
         listed = {job.id: job for job in waited_for}
         pending = {job_id: job for job_id, job in listed.items() if not await job.done()}
-        futures = [asyncio.wrap_future(self._broker.future(job_id)) for job_id in pending]
+        futures = [asyncio.wrap_future(self._broker._watcher.future(job_id)) for job_id in pending]
         if futures and not (return_when != ALL_COMPLETED and len(pending) < len(listed)):
             await asyncio.wait(futures, timeout=timeout, return_when=return_when)
         # Asked of all of them first, for asyncio complains of errors that nobody has looked at.
@@ -242,7 +249,7 @@ class AsyncBroker:
     async def reconcile(self) -> None:
         await self.in_thread(self._broker.reconcile)
 
-    async def prune(self, older_than: timedelta) -> PruneReport:
+    async def prune(self, older_than: timedelta | float) -> PruneReport:
         return await self.in_thread(self._broker.prune, older_than)
 
     async def ingest(self, message: InboundMessage) -> Ingested:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from types import UnionType
@@ -13,7 +14,9 @@ from mediabroker.jobs import JobSpec, is_known_kind, known_kinds
 from mediabroker.spi import ProviderOptions
 from mediabroker.states import JobState
 
-__all__ = ["check_count", "check_duration", "check_handled", "check_request", "check_state"]
+__all__ = ["check_count", "check_handled", "check_key", "check_request", "check_state", "duration"]
+
+_KEY_LIMIT = 256
 
 _EVENTS: tuple[type[Any], ...] = get_args(JobEvent)
 
@@ -37,14 +40,33 @@ def check_request(spec: Any, provider: Any, options: Any) -> None:
         )
 
 
-def check_duration(name: str, given: Any) -> None:
-    """A length of time.
+def duration(name: str, given: Any) -> timedelta | None:
+    """Return a length of time, given in seconds or as a `timedelta`; None stays None.
 
     Raises:
-        InvalidJobError: it is no `timedelta`.
+        InvalidJobError: it is neither, or not longer than zero.
     """
-    if not isinstance(given, timedelta):
-        raise InvalidJobError(f"{name}: {given!r:.80} is no timedelta; give one such as timedelta(hours=6)")
+    is_number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
+    if given is None:
+        return None
+    if not (is_number or isinstance(given, timedelta)):
+        raise InvalidJobError(
+            f"{name}: {given!r:.80} is no length of time; give seconds, or a timedelta such as timedelta(hours=6)"
+        )
+    length = given if isinstance(given, timedelta) else timedelta(seconds=given)
+    if length <= timedelta(0):
+        raise InvalidJobError(f"{name}: must be longer than zero, got {given}")
+    return length
+
+
+def check_key(key: Any) -> None:
+    """Check an idempotency key; None is none.
+
+    Raises:
+        InvalidJobError: it has not 1 to 256 printable characters.
+    """
+    if key is not None and not (isinstance(key, str) and 1 <= len(key) <= _KEY_LIMIT and key.isprintable()):
+        raise InvalidJobError(f"idempotency_key: {key!r:.80} must have 1 to {_KEY_LIMIT} printable characters")
 
 
 def check_count(name: str, given: Any) -> None:

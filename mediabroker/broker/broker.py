@@ -11,23 +11,24 @@ from typing import Any, Literal, NamedTuple
 
 from typing_extensions import Self, TypeVar
 
-from mediabroker.broker import job_events
 from mediabroker.broker import prune as pruning
-from mediabroker.broker import submit as submission
-from mediabroker.broker.adopt import adopt
-from mediabroker.broker.arguments import check_count, check_duration, check_request, check_state
-from mediabroker.broker.cancel import cancel
-from mediabroker.broker.consuming import Consuming
+from mediabroker.broker.arguments import check_count, check_key, check_request, check_state, duration
+from mediabroker.broker.attempt.attempt import Attempt
+from mediabroker.broker.attempt.choosing import choose, parse_options
+from mediabroker.broker.attempt.intent import intend
+from mediabroker.broker.attempt.limits import Limits
+from mediabroker.broker.attempt.submitting import submit
 from mediabroker.broker.core import Core, Fleet
+from mediabroker.broker.events.adopting import adopt
+from mediabroker.broker.events.consuming import Consuming
+from mediabroker.broker.following import job_events
+from mediabroker.broker.following.cancelling import cancel
+from mediabroker.broker.following.passing import Pass
 from mediabroker.broker.job import Job
-from mediabroker.broker.limits import Limits
 from mediabroker.broker.plan import Plan, plan
-from mediabroker.broker.poll import poll
-from mediabroker.broker.route import choose
-from mediabroker.broker.watch import Watcher
 from mediabroker.clock import Clock, SystemClock
 from mediabroker.config import BrokerSettings, load_settings
-from mediabroker.errors import JobNotFoundError, MediaBrokerError
+from mediabroker.errors import InvalidJobError, JobNotFoundError, MediaBrokerError
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import JobRef
@@ -35,7 +36,7 @@ from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
-from mediabroker.store import jobs, open_store
+from mediabroker.store import attempts, jobs, open_store
 from mediabroker.store.records import JobRecord
 
 __all__ = ["Broker", "Waited"]
@@ -86,7 +87,6 @@ class Broker(Consuming):
             settings=settings,
         )
         super().__init__(core)
-        self.watcher = Watcher(core)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
@@ -101,16 +101,16 @@ class Broker(Consuming):
 
     def close(self) -> None:
         """Stop watching and let go of the store and the transports. Jobs go on."""
-        self.core.mover.close()
-        self.watcher.close()
-        self.core.fleet.close()
-        self.core.stores.close()
-        self.core.store.close()
+        self._core.mover.close()
+        self._watcher.close()
+        self._core.fleet.close()
+        self._core.stores.close()
+        self._core.store.close()
 
     @property
     def providers(self) -> Mapping[str, Provider]:
         """The configured instances by name."""
-        return self.core.fleet
+        return self._core.fleet
 
     def submit(
         self,
@@ -119,8 +119,8 @@ class Broker(Consuming):
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> Job[R]:
         """Start a job, exactly once in effect, also when this process dies at any moment.
 
@@ -149,11 +149,11 @@ class Broker(Consuming):
             IdempotencyConflictError: the key belongs to another request. Nothing was sent.
         """
         check_request(spec, provider, options)
-        limits = Limits(deadline, queue_timeout)
-        choice = choose(self.core, spec, among=provider, options=options, limits=limits)
-        job_id = submission.commit_intent(self.core, spec, choice, options=options, key=idempotency_key, limits=limits)
-        submission.go_on(self.core, job_id)
-        return Job(self, self._record(job_id))
+        check_key(idempotency_key)
+        limits = Limits(duration("deadline", deadline), duration("queue_timeout", queue_timeout))
+        choice = choose(self._core, spec, among=provider, options=options, limits=limits)
+        job = intend(self._core, spec, choice, limits, options=options, key=idempotency_key)
+        return self._submit(job, choice.provider)
 
     def run(
         self,
@@ -163,8 +163,8 @@ class Broker(Consuming):
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
         idempotency_key: str | None = None,
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> R:
         """Submit and wait: `submit(...).result(timeout)`."""
         job = self.submit(
@@ -183,22 +183,58 @@ class Broker(Consuming):
         *,
         provider: str | Sequence[str] | None = None,
         options: Sequence[ProviderOptions] = (),
-        deadline: timedelta | None = None,
-        queue_timeout: timedelta | None = None,
+        deadline: timedelta | float | None = None,
+        queue_timeout: timedelta | float | None = None,
     ) -> Plan:
         """What `submit` would do: the choice, the rejections, and the literal calls. Nothing is stored or started."""
         check_request(spec, provider, options)
-        limits = Limits(deadline, queue_timeout)
-        return plan(self.core, spec, among=provider, options=options, limits=limits)
+        limits = Limits(duration("deadline", deadline), duration("queue_timeout", queue_timeout))
+        return plan(self._core, spec, among=provider, options=options, limits=limits)
 
-    def get(self, ref: JobRef | str) -> Job[Any]:
-        """The job with that id or reference, as the store knows it.
+    def retry(self, job: Job[R] | JobRef | str) -> Job[R]:
+        """Start a new job from the spec of one that has failed or was cancelled; both name each other.
+
+        It gets the same options, route and limits, and an idempotency key derived from the old one's id, so that a
+        retry that is called twice is one job. Repeat with the new job to try once more.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            InvalidJobError: it has not ended, it succeeded, or this process has no class for its spec.
+            UnsupportedError: no provider can run it any more.
+        """
+        old = (job if isinstance(job, Job) else self.get(job))._read()
+        if old.state not in (JobState.FAILED, JobState.CANCELLED) or old.spec is None:
+            known = old.state if old.spec is not None else "known by its reference alone"
+            raise InvalidJobError(f"job {old.id} is {known}; only a job that has FAILED or was CANCELLED is retried")
+        limits = Limits(
+            old.deadline_at - old.created_at if old.deadline_at else None,
+            timedelta(seconds=old.queue_timeout_s) if old.queue_timeout_s else None,
+        )
+        options = [parse_options(self._core.fleet, each) for each in old.options]
+        among = [name for name in old.route.providers if name in self._core.fleet] or None
+        choice = choose(self._core, old.spec, among=among, options=options, limits=limits)
+        key = f"{old.idempotency_key or old.id}/retry-of/{old.id}"[-256:]
+        fresh = intend(self._core, old.spec, choice, limits, options=options, key=key, retry_of=old.id)
+        return self._submit(fresh, choice.provider)
+
+    def get(self, ref: JobRef | str | None = None, *, key: str | None = None) -> Job[Any]:
+        """The job with that id or reference, or with that idempotency key, as the store knows it.
 
         A full reference also finds a job that this store has never seen: the provider is asked for it.
 
         Raises:
             JobNotFoundError: neither the store nor the provider knows it.
+            InvalidJobError: both or neither are given.
         """
+        if (ref is None) == (key is None):
+            raise InvalidJobError("get: give the job's id or reference, or key=, and not both")
+        if key is not None:
+            with self._core.store.read() as tx:
+                holder = jobs.by_key(tx, key)
+            if holder is None:
+                raise JobNotFoundError(f"no job has the idempotency key {key!r} in {self._core.store.url}")
+            return Job(self, holder)
+        assert ref is not None
         parsed = JobRef.parse(ref) if isinstance(ref, str) and ref.startswith("job:") else ref
         job_id = parsed.job_id if isinstance(parsed, JobRef) else parsed
         try:
@@ -206,7 +242,7 @@ class Broker(Consuming):
         except JobNotFoundError:
             if not isinstance(parsed, JobRef):
                 raise
-        adopt(self.core, parsed)
+        adopt(self._core, parsed)
         return Job(self, self._record(job_id))
 
     def list(
@@ -225,7 +261,7 @@ class Broker(Consuming):
         """
         check_count("limit", limit)
         wanted = check_state(state)
-        with self.core.store.read() as tx:
+        with self._core.store.read() as tx:
             found = list(jobs.search(tx, state=wanted, kind=kind, provider=provider, label=label, limit=limit))
         return (Job(self, record) for record in found)
 
@@ -238,7 +274,7 @@ class Broker(Consuming):
             BrokerClosedError: the broker was closed meanwhile; the jobs go on.
         """
         listed = {job.id: job for job in waited_for}
-        futures = {self.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
+        futures = {self._watcher.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
         if not (return_when != ALL_COMPLETED and len(futures) < len(listed)):
             wait_futures(futures, timeout, return_when)
         for future in futures:
@@ -250,7 +286,7 @@ class Broker(Consuming):
     def cancel(self, job: Job[Any] | JobRef | str) -> CancelOutcome:
         """Ask the provider to stop a job; see `CancelOutcome` for what it may come to."""
         job_id = job.id if isinstance(job, Job) else self.get(job).id
-        return cancel(self.core, job_id)
+        return cancel(self._core, job_id)
 
     def reconcile(self) -> None:
         """Bring every live job up to date once, and pick up what a crashed process has left. Safe to run from cron.
@@ -258,11 +294,11 @@ class Broker(Consuming):
         Raises:
             ProviderError: a provider could not be asked; the others were.
         """
-        errors = self.poll()
+        errors = self._pass()
         if errors:
             raise errors[0]
 
-    def prune(self, older_than: timedelta) -> pruning.PruneReport:
+    def prune(self, older_than: timedelta | float) -> pruning.PruneReport:
         """Remove jobs that ended, and messages quarantined, longer ago than `older_than`; at the providers, too.
 
         A live job is never removed, nor one whose idempotency key must still be honoured, nor one with an event that a
@@ -271,24 +307,34 @@ class Broker(Consuming):
         Raises:
             InvalidJobError: `older_than` is no `timedelta`.
         """
-        check_duration("older_than", older_than)
-        return pruning.prune(self.core, older_than)
+        age = duration("older_than", older_than)
+        if age is None:
+            raise InvalidJobError("older_than: None is no length of time; give seconds, or a timedelta")
+        return pruning.prune(self._core, age)
 
-    def poll(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
-        """One pass over the live jobs of `ids`, or all; the errors met."""
-        return poll(self.core, ids)
+    def _pass(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
+        """One pass over the live jobs of `ids`, or over all; the errors met."""
+        return Pass(self._core, ids).run()
 
-    def future(self, job_id: str) -> Future[JobRecord]:
-        """Done when the job has ended; cancel it to stop waiting. Occupies no thread; see `Watcher.future`."""
-        return self.watcher.future(job_id)
+    def _submit(self, job: JobRecord, provider: Provider) -> Job[Any]:
+        return Job(self, self._record(submit(Attempt.first(self._core, job, provider))))
 
-    def job_events(self, job_id: str, *, follow: bool) -> Iterator[JobEvent | Future[None]]:
+    def _events_of(self, job_id: str, *, follow: bool) -> Iterator[JobEvent | Future[None]]:
         """See `Job.events`; a future between the events is to be waited for before the next is asked for."""
-        return job_events.follow(self.core, self.watcher, job_id) if follow else job_events.so_far(self.core, job_id)
+        if follow:
+            return job_events.follow(self._core, self._watcher, job_id)
+        return job_events.so_far(self._core, job_id)
+
+    def _load(self, job_id: str) -> Attempt:
+        with self._core.store.read() as tx:
+            loaded = attempts.load_one(tx, job_id)
+        if loaded is None:
+            raise JobNotFoundError(f"no job {job_id!r} in {self._core.store.url}")
+        return Attempt(self._core, loaded)
 
     def _record(self, job_id: str) -> JobRecord:
-        with self.core.store.read() as tx:
+        with self._core.store.read() as tx:
             record = jobs.by_id(tx, job_id)
         if record is None:
-            raise JobNotFoundError(f"no job {job_id!r} in {self.core.store.url}")
+            raise JobNotFoundError(f"no job {job_id!r} in {self._core.store.url}")
         return record

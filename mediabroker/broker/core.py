@@ -11,18 +11,17 @@ from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
-from mediabroker.broker.calling import Caller
-from mediabroker.broker.mover import Mover
+from mediabroker.broker.calling.caller import Caller
+from mediabroker.broker.following.mover import Mover
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
-from mediabroker.refs import new_job_id, token_for
 from mediabroker.registry import create_provider
 from mediabroker.spi import Call, Flow, Provider, Reply, Transport, drive
 from mediabroker.storage import Stores
 from mediabroker.store import Store
 
-__all__ = ["Core", "Fleet", "new_job_id", "token_for"]
+__all__ = ["Core", "Fleet"]
 
 _log = logging.getLogger(__name__)
 

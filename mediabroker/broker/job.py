@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from typing_extensions import Self, TypeVar
 
-from mediabroker.broker.tell import ref_of
 from mediabroker.errors import ErrorCode, JobError, JobFailedError, JobNotFoundError
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
@@ -51,6 +50,13 @@ class JobView(Generic[R_co]):
     def __init__(self, broker: Broker, record: JobRecord) -> None:
         self.broker = broker
         self.record = record
+
+    def __eq__(self, other: object) -> bool:
+        """Handles of one job are equal, whatever each has seen of it."""
+        return isinstance(other, JobView) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.kind} {self.state}>"
@@ -138,19 +144,29 @@ class JobView(Generic[R_co]):
     @property
     def ref(self) -> JobRef:
         """All that another process on another host needs to find this job."""
-        with self.broker.core.store.read() as tx:
-            return ref_of(tx, self.record, attempts.latest(tx, self.id))
+        return self.broker._load(self.id).ref
+
+    @property
+    def retry_of(self) -> str | None:
+        """Id of the job that this one retries."""
+        return self.record.retry_of
+
+    @property
+    def retried_by(self) -> tuple[str, ...]:
+        """Ids of the jobs that retry this one, oldest first."""
+        with self.broker._core.store.read() as tx:
+            return tuple(jobs.retries_of(tx, self.id))
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        with self.broker.core.store.read() as tx:
+        with self.broker._core.store.read() as tx:
             return tuple(
                 Attempt(each.number, each.provider, each.state, each.error, each.started_at, each.ended_at)
                 for each in attempts.all_of(tx, self.id)
             )
 
     def _read(self) -> JobRecord:
-        with self.broker.core.store.read() as tx:
+        with self.broker._core.store.read() as tx:
             record = jobs.by_id(tx, self.id)
         if record is None:
             raise JobNotFoundError(f"job {self.id} is no longer in the store")
@@ -189,7 +205,7 @@ class Job(JobView[R_co]):
         Raises:
             ProviderError: it cannot be asked.
         """
-        errors = self.broker.poll([self.id])
+        errors = self.broker._pass([self.id])
         self._read()
         if errors and not self.state.is_terminal:
             raise errors[0]
@@ -203,7 +219,7 @@ class Job(JobView[R_co]):
             BrokerClosedError: the broker was closed meanwhile; the job goes on.
         """
         if not self._read().state.is_terminal:
-            self.record = _awaited(self.broker.future(self.id), timeout, self.id)
+            self.record = _awaited(self.broker._watcher.future(self.id), timeout, self.id)
         return self
 
     def result(self, timeout: float | None = None) -> R_co:
@@ -222,6 +238,10 @@ class Job(JobView[R_co]):
         self.wait(timeout)
         return self._failure()
 
+    def retry(self) -> Job[R_co]:
+        """Start a new job from this one's spec; see `Broker.retry`."""
+        return self.broker.retry(self)
+
     def cancel(self) -> CancelOutcome:
         """Ask the provider to stop the job; durable, repeatable, and honest about what it came to."""
         return self.broker.cancel(self)
@@ -232,7 +252,7 @@ class Job(JobView[R_co]):
         Raises:
             BrokerClosedError: the broker was closed before that one came.
         """
-        for each in self.broker.job_events(self.id, follow=follow):
+        for each in self.broker._events_of(self.id, follow=follow):
             if isinstance(each, Future):
                 each.result()
             else:

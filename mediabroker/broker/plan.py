@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from mediabroker.broker.attempt.carrying import size_of
+from mediabroker.broker.attempt.choosing import Rejection, choose, options_for
+from mediabroker.broker.attempt.limits import Limits
+from mediabroker.broker.attempt.placement import placed
 from mediabroker.broker.core import Core
-from mediabroker.broker.limits import Limits
-from mediabroker.broker.placement import placed
-from mediabroker.broker.route import Rejection, choose, options_for
-from mediabroker.broker.transfer import size_of
 from mediabroker.jobs import JobSpec
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI

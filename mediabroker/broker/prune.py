@@ -49,11 +49,8 @@ def prune(core: Core, older_than: timedelta) -> PruneReport:
 def _forget(core: Core, ids: Sequence[str]) -> None:
     by_provider: dict[str, list[Member]] = defaultdict(list)
     with core.store.read() as tx:
-        for job_id in ids:
-            job = jobs.by_id(tx, job_id)
-            for attempt in attempts.all_of(tx, job_id):
-                known = attempts.members_of(tx, attempt, job.kind) if job else []
-                by_provider[attempt.provider] += [each.status.member for each in known]
+        for provider, member in attempts.members_of(tx, ids):
+            by_provider[provider].append(member)
     for name, members in by_provider.items():
         try:
             core.converse(name, core.fleet.named(name).forget(members))

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mediabroker.broker.signals import ending_on_signals
+from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import (

@@ -42,7 +42,7 @@ def follow(
 
 def _look_on(broker: Broker, job: Job[Any], meter: Meter, timeout_s: float | None) -> None:
     ends_s = None if timeout_s is None else time.monotonic() + timeout_s
-    future = broker.future(job.id)
+    future = broker._watcher.future(job.id)
     try:
         while not job.done():
             meter.show(job)

@@ -74,7 +74,7 @@ def _list(
     wanted = next(iter(labels_of([label]).items())) if label else None
     with terminal.broker() as broker:
         _check_known(broker, kind, provider)
-        for error in broker.poll():
+        for error in broker._pass():
             terminal.note(f"a provider cannot be asked now: {error}")
         found = list(broker.list(state=state_wanted, kind=kind, provider=provider, label=wanted, limit=limit))
         terminal.show([job_data(job) for job in found], job_table(found) if found else Text("no jobs", style="dim"))
@@ -140,7 +140,7 @@ def _described(broker: Broker, name: str) -> dict[str, Any]:
         return capabilities_data(provider.type, provider.capabilities())
     except ConfigurationError as error:
         # One instance that cannot be made must not hide the others.
-        return {"type": broker.core.settings.providers[name].type, "error": str(error)}
+        return {"type": broker._core.settings.providers[name].type, "error": str(error)}
 
 
 def _find(broker: Broker, name: str) -> Job[Any]:

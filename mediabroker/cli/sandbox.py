@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mediabroker.broker.signals import ending_on_signals
+from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import ConfigurationError

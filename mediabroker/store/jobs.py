@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
-from mediabroker.jobs import JobSpec
-from mediabroker.spi import Origin
 from mediabroker.states import JobState
-from mediabroker.store.records import JobRecord, Route
+from mediabroker.store.attempts import columns
+from mediabroker.store.records import JobRecord
 from mediabroker.store.schema import attempts, deliveries, jobs, labels
 
-__all__ = ["by_id", "by_key", "finished_before", "insert_job", "live", "release_key", "remove", "search", "update_job"]
+__all__ = ["by_id", "by_key", "finished_before", "insert_job", "remove", "retries_of", "search", "update_job"]
 
 # Built once and given their values when they are executed: that is a third of the time it takes to build them anew.
 _INSERT = insert(jobs)
@@ -22,44 +21,13 @@ _BY_ID = select(jobs).where(jobs.c.id == bindparam("wanted"))
 _BY_KEY = select(jobs).where(jobs.c.idempotency_key == bindparam("wanted"))
 _UPDATE = update(jobs).where(jobs.c.id == bindparam("wanted"))
 
-_LIVE = (JobState.SUBMITTING.value, JobState.QUEUED.value, JobState.RUNNING.value)
 
-
-def insert_job(
-    tx: Connection,
-    job_id: str,
-    *,
-    kind: str,
-    spec: JobSpec[Any] | None,
-    options: Sequence[dict[str, Any]] = (),
-    key: str | None = None,
-    fingerprint: str | None = None,
-    origin: Origin | None = None,
-    route: Route | None = None,
-    deadline_at: datetime | None = None,
-    queue_timeout_s: float | None = None,
-    now: datetime,
-) -> None:
-    """Store a job by its spec, or what its `origin` tells of one that another host has submitted."""
-    output = spec.output if spec else (origin.deliver_to or origin.output) if origin else None
-    values = {
-        "id": job_id,
-        "kind": kind,
-        "spec": spec.model_dump(mode="json") if spec else None,
-        "options": list(options),
-        "output": str(output) if output else None,
-        "idempotency_key": key,
-        "route": route.model_dump(mode="json") if route else None,
-        "fingerprint": fingerprint,
-        "deadline_at": deadline_at,
-        "queue_timeout_s": queue_timeout_s,
-        "state": JobState.SUBMITTING.value,
-        "user_data": spec.user_data if spec else origin.user_data if origin else None,
-        "created_at": now,
-    }
-    tx.execute(_INSERT, values)
-    if spec and spec.labels:
-        rows = [{"job_id": job_id, "name": name, "value": value} for name, value in spec.labels.items()]
+def insert_job(tx: Connection, job: JobRecord) -> None:
+    """Store a new job."""
+    values = {name: getattr(job, name) for name in JobRecord.__dataclass_fields__}
+    tx.execute(_INSERT, columns({**values, "options": list(job.options)}))
+    if job.spec is not None and job.spec.labels:
+        rows = [{"job_id": job.id, "name": name, "value": value} for name, value in job.spec.labels.items()]
         tx.execute(insert(labels), rows)
 
 
@@ -73,25 +41,15 @@ def by_key(tx: Connection, key: str) -> JobRecord | None:
     return JobRecord.of(row) if row else None
 
 
-def release_key(tx: Connection, job_id: str) -> None:
-    """Let an expired key be used again; the job stays."""
-    update_job(tx, job_id, idempotency_key=None)
+def update_job(tx: Connection, job_id: str, values: Mapping[str, Any]) -> None:
+    """Change fields of a job, named as in `JobRecord`."""
+    tx.execute(_UPDATE, {"wanted": job_id, **columns(values)})
 
 
-def update_job(tx: Connection, job_id: str, **values: Any) -> None:
-    if isinstance(values.get("state"), JobState):
-        values["state"] = values["state"].value
-    tx.execute(_UPDATE, {"wanted": job_id, **values})
-
-
-def live(tx: Connection, ids: Sequence[str] | None = None) -> list[JobRecord]:
-    """The jobs that have not ended, of `ids` or of all, oldest first; of `ids` also those whose end was inferred."""
-    query = select(jobs).order_by(jobs.c.created_at)
-    if ids is None:
-        query = query.where(jobs.c.state.in_(_LIVE))
-    else:
-        query = query.where(jobs.c.id.in_(ids), jobs.c.state.in_(_LIVE) | jobs.c.inferred)
-    return [JobRecord.of(row) for row in tx.execute(query)]
+def retries_of(tx: Connection, job_id: str) -> list[str]:
+    """Return the ids of the jobs that retry this one, oldest first."""
+    query = select(jobs.c.id).where(jobs.c.retry_of == job_id).order_by(jobs.c.created_at)
+    return list(tx.execute(query).scalars())
 
 
 def search(

@@ -13,6 +13,7 @@ from mediabroker.store.schema import (
     consumers,
     deliveries,
     jobs,
+    members,
     metadata,
     quarantine,
     schema_info,
@@ -41,16 +42,28 @@ def _add_limits(tx: Connection) -> None:
     _add_columns(tx, attempts, "queued_at", "stop_asked_at")
 
 
+def _add_holds(tx: Connection) -> None:
+    """4 to 5: when a held submission resumes, when a resent create is searched for again, and what a job retries."""
+    _add_columns(tx, jobs, "retry_of")
+    _add_columns(tx, attempts, "resume_at", "holds", "late_search_at")
+    _add_columns(tx, members, "hold_reason")
+    for index in (*jobs.indexes, *attempts.indexes):
+        index.create(tx, checkfirst=True)
+
+
 def _add_columns(tx: Connection, table: Table, *names: str) -> None:
     for name in names:
-        kind = table.c[name].type.compile(tx.dialect)
-        tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+        column = table.c[name]
+        kind = column.type.compile(tx.dialect)
+        default = f" NOT NULL DEFAULT {column.default.arg}" if column.default is not None else ""
+        tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}{default}")
 
 
 _STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _add_callbacks,
     2: _add_routes_and_staging,
     3: _add_limits,
+    4: _add_holds,
 }
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 

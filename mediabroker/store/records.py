@@ -17,7 +17,7 @@ from mediabroker.results import Frames, JobResult, Transfer
 from mediabroker.spi import Member, MemberStatus
 from mediabroker.states import JobState, MergeKey
 
-__all__ = ["AttemptRecord", "CallRecord", "JobRecord", "MemberRecord", "Placement", "Route"]
+__all__ = ["AttemptRecord", "JobRecord", "MemberRecord", "Placement", "Route"]
 
 
 class Route(Value, frozen=True):
@@ -48,27 +48,29 @@ class JobRecord:
     id: str
     kind: str
     spec: JobSpec[Any] | None
-    options: tuple[dict[str, JsonValue], ...]
-    state: JobState
-    phase: str | None
-    hold_reason: str | None
-    progress: float | None
-    progress_at: datetime | None
-    frames: Frames | None
-    transfer: Transfer | None
-    route: Route
-    cancel_requested_at: datetime | None
-    deadline_at: datetime | None
-    queue_timeout_s: float | None
-    inferred: bool
-    error: JobError | None
-    result: JobResult | None
-    user_data: JsonValue
-    fingerprint: str | None
-    idempotency_key: str | None
-    sequence: int
     created_at: datetime
-    finished_at: datetime | None
+    options: tuple[dict[str, JsonValue], ...] = ()
+    state: JobState = JobState.SUBMITTING
+    phase: str | None = None
+    hold_reason: str | None = None
+    progress: float | None = None
+    progress_at: datetime | None = None
+    frames: Frames | None = None
+    transfer: Transfer | None = None
+    route: Route = Route()
+    cancel_requested_at: datetime | None = None
+    deadline_at: datetime | None = None
+    queue_timeout_s: float | None = None
+    inferred: bool = False
+    error: JobError | None = None
+    result: JobResult | None = None
+    user_data: JsonValue = None
+    fingerprint: str | None = None
+    idempotency_key: str | None = None
+    sequence: int = 0
+    finished_at: datetime | None = None
+    retry_of: str | None = None
+    """The job that this one retries."""
 
     @classmethod
     def of(cls, row: Row[Any]) -> JobRecord:
@@ -99,20 +101,26 @@ class AttemptRecord:
     account: str | None
     region: str | None
     flow_version: int
-    state: JobState
-    error: JobError | None
-    result: JsonValue
     started_at: datetime
-    queued_at: datetime | None
+    state: JobState = JobState.SUBMITTING
+    error: JobError | None = None
+    result: JsonValue = None
+    queued_at: datetime | None = None
     """When it last came into the provider's queue."""
-    stop_asked_at: datetime | None
-    ended_at: datetime | None
-    placement: Placement
-    staged_at: datetime | None
-    cleared_at: datetime | None
-    lease_owner: str | None
-    lease_epoch: int
-    lease_until: datetime | None
+    stop_asked_at: datetime | None = None
+    ended_at: datetime | None = None
+    placement: Placement = Placement()
+    staged_at: datetime | None = None
+    cleared_at: datetime | None = None
+    lease_owner: str | None = None
+    lease_epoch: int = 0
+    lease_until: datetime | None = None
+    resume_at: datetime | None = None
+    """Before then a held submission is not tried again."""
+    holds: int = 0
+    """How often in a row the vendor has refused it for now; the backoff grows with it."""
+    late_search_at: datetime | None = None
+    """When the vendor is searched next for a second job of a resent create; None: it need not be."""
 
     @classmethod
     def of(cls, row: Row[Any]) -> AttemptRecord:
@@ -136,6 +144,12 @@ class MemberRecord:
     not_found_at: datetime | None
 
     @classmethod
+    def new(cls, attempt: AttemptRecord, position: int, member: Member) -> MemberRecord:
+        """Return the record of a vendor job that was accepted just now."""
+        status = MemberStatus(member=member, state=JobState.QUEUED)
+        return cls(attempt.job_id, attempt.number, position, status, MergeKey.of(JobState.QUEUED), None)
+
+    @classmethod
     def of(cls, row: Row[Any], kind: str) -> MemberRecord:
         member = Member(
             role=row.role,
@@ -147,6 +161,7 @@ class MemberRecord:
             member=member,
             state=JobState(row.state),
             phase=row.phase,
+            hold_reason=row.hold_reason,
             progress=row.progress,
             frames=Frames.model_validate(row.frames) if row.frames else None,
             error=_error(row.error),
@@ -155,27 +170,6 @@ class MemberRecord:
         )
         key = MergeKey(row.vendor_attempt, row.rank, row.sub_rank)
         return cls(row.job_id, row.attempt, row.position, status, key, row.not_found_at)
-
-
-@dataclass(frozen=True)
-class CallRecord:
-    """One journalled call of a submit flow."""
-
-    ordinal: int
-    step: str
-    operation: str
-    effect: str
-    digest: str
-    status: str
-    reply: Any
-    error: Any
-    sends: int
-    sent_at: datetime | None
-    searched_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Row[Any]) -> CallRecord:
-        return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})
 
 
 def _spec(row: Row[Any]) -> JobSpec[Any] | None:

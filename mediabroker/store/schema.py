@@ -39,7 +39,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Utc(TypeDecorator[datetime]):
@@ -80,7 +80,7 @@ jobs = Table(
     Column("kind", String(64), nullable=False),
     _json("spec"),  # null for a job that was adopted by its reference
     _json("options"),
-    Column("output", String),
+    Column("output", String),  # of releases before schema 5; not written any more
     Column("idempotency_key", String(512), unique=True),
     Column("fingerprint", String(80)),
     Column("state", String(16), nullable=False, index=True),
@@ -101,6 +101,7 @@ jobs = Table(
     Column("sequence", Integer, nullable=False, default=0),
     Column("created_at", Utc, nullable=False, index=True),
     Column("finished_at", Utc),
+    Column("retry_of", String(64), index=True),
 )
 
 labels = Table(
@@ -137,6 +138,9 @@ attempts = Table(
     Column("lease_owner", String(64)),
     Column("lease_epoch", Integer, nullable=False, default=0),
     Column("lease_until", Utc),
+    Column("resume_at", Utc),
+    Column("holds", Integer, nullable=False, default=0),
+    Column("late_search_at", Utc, index=True),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )
 
@@ -158,6 +162,7 @@ members = Table(
     Column("rank", Integer, nullable=False),
     Column("sub_rank", Integer, nullable=False, default=0),
     Column("phase", VendorText),
+    Column("hold_reason", VendorText),
     Column("progress", Float),
     _json("frames"),
     _json("error"),

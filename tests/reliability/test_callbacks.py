@@ -81,7 +81,7 @@ def _consume(broker: Broker, queue: FaultyQueue) -> dict[str, list[JobEvent]]:
             if ended == _JOBS:
                 break
         while len(queue):
-            broker.core.clock.wait(stream._feed._stop, 0.05)
+            broker._core.clock.wait(stream._feed._stop, 0.05)
     with broker.events(consumer="test", idle_timeout=0.0) as stream:
         assert list(stream) == []
     return told
@@ -137,7 +137,7 @@ def consume_and_die(folder: Path, when: str) -> None:
     """Runs in the child."""
     broker, _ = _broker(folder)
     if when == "delivering":
-        broker.core.stores._open["file"] = _DeadlyFiles()
+        broker._core.stores._open["file"] = _DeadlyFiles()
     with broker.events(_Deadly(folder / "queue.db", when), consumer="test") as stream:
         for event in stream:
             (folder / "handled").open("a").write(event.id + "\n")
@@ -166,7 +166,7 @@ def test_C5_C11_kill_at_any_moment_of_a_round_loses_nothing(tmp_path: Path, when
                 if event.type == "job_succeeded":
                     break
             while len(queue):
-                broker.core.clock.wait(stream._feed._stop, 0.05)
+                broker._core.clock.wait(stream._feed._stop, 0.05)
         assert job.refresh().state is JobState.SUCCEEDED
         assert [each.body for each in broker.quarantined()] == [b"garbage"]
         handled = (tmp_path / "handled").read_text().split() if (tmp_path / "handled").exists() else []

@@ -25,7 +25,7 @@ from tests.reliability.test_crash_matrix import submit
 submit(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
 """
 
-_COMMITS = 9
+_COMMITS = 4
 """Transactions of one submit, reads among them; a test below holds the count."""
 
 
@@ -55,7 +55,7 @@ def submit(folder: Path, fault: str, kill: str) -> None:
         if when == "after" and commits == int(number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    engine = broker.core.store._engine
+    engine = broker._core.store._engine
     if kill:
         event.listen(engine, "commit", count)
         event.listen(engine, "checkin", after)

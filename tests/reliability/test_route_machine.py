@@ -56,7 +56,7 @@ class RouteMachine(RuleBasedStateMachine):
         staging: Any = {"s3": "s3://staging/jobs"}
         chosen = BrokerSettings(store=f"sqlite:///{self.folder / 'jobs.db'}", staging=staging)
         broker = Broker(chosen, providers={"far": self.far, "near": self.near}, clock=self.clock)
-        broker.core.stores._open["s3"] = self.buckets
+        broker._core.stores._open["s3"] = self.buckets
         return broker
 
     def _strike(self, moment: str, uri: MediaURI) -> None:
@@ -106,7 +106,7 @@ class RouteMachine(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        self.broker.poll()
+        self.broker._pass()
 
     @rule(key=keys, really=st.sampled_from([False, False, True]))
     def cancel(self, key: str, really: bool) -> None:
@@ -151,7 +151,7 @@ class RouteMachine(RuleBasedStateMachine):
         if not hasattr(self, "broker"):
             return
         staged = {name.split("/")[1] for name in self.buckets.names("staging")}
-        with self.broker.core.store.read() as tx:
+        with self.broker._core.store.read() as tx:
             rows = tx.exec_driver_sql("SELECT token, ended_at FROM attempts").all()
         assert staged <= {row.token for row in rows if row.ended_at is None} | self._late_tokens()
 
@@ -161,7 +161,7 @@ class RouteMachine(RuleBasedStateMachine):
         return {each["origin"]["token"] for each in self.far.ledger.accepted() if each["origin"]["job_id"] in inferred}
 
 
-_SETTINGS = settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)
+_SETTINGS = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
 """The same histories each time, so that what they must have met is met for certain."""
 
 

@@ -40,7 +40,7 @@ def _broker(
     buckets = BucketFolders(folder / "buckets")
     if hook is not None:
         buckets.hook = hook
-    broker.core.stores._open["s3"] = buckets
+    broker._core.stores._open["s3"] = buckets
     return broker, vendor
 
 
@@ -62,7 +62,7 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def strike_at_commits(self, broker: Broker) -> None:
-        event.listen(broker.core.store._engine, "commit", lambda _: self("commit"))
+        event.listen(broker._core.store._engine, "commit", lambda _: self("commit"))
 
 
 def _killed(work: Callable[[], object]) -> bool:

@@ -72,7 +72,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(fault=st.sampled_from(_FAULTS))
     def vendor_misbehaves(self, fault: str) -> None:
         self.vendor.options = LedgerSettings(folder=self.vendor.options.folder, fault=fault)
-        self.broker.core.fleet.close()  # the next call connects with the new behaviour
+        self.broker._core.fleet.close()  # the next call connects with the new behaviour
 
     @rule(number=st.integers(0, 7), word=st.sampled_from(_WORDS), attempt=st.integers(0, 2))
     def vendor_moves(self, number: int, word: str, attempt: int) -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediabroker import Broker, Transcode
+from mediabroker.broker.following.passing import Pass
 from mediabroker.config import BrokerSettings
+from mediabroker.spi import Observation
 from mediabroker.testing.clock import HandClock
 from tests.ledger import LedgerProvider
 
-__all__ = ["HandClock"]
+__all__ = ["HandClock", "next_pass", "observe"]
+
+
+def next_pass(broker: Broker) -> None:
+    """Return once a whole pass over the watched jobs has begun and ended."""
+    broker._watcher.pass_after(broker._watcher._begun).result(20)
+
+
+def observe(broker: Broker, job_id: str, seen: Mapping[str, Observation]) -> None:
+    """Have a broker take in what was seen of a job's vendor jobs, as a pass does."""
+    Pass(broker._core)._merge({job_id: broker._load(job_id)}, seen)
 
 
 @pytest.fixture

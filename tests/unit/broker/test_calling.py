@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mediabroker import JobState, Transcode
-from mediabroker.broker.calling import Caller
-from mediabroker.broker.circuit import Circuit, CircuitOpenError
-from mediabroker.broker.rates import Bucket
+from mediabroker.broker.calling.caller import Caller
+from mediabroker.broker.calling.circuit import Circuit, CircuitOpenError
+from mediabroker.broker.calling.rates import Bucket
 from mediabroker.errors import ProviderError, ThrottledError, UnavailableError
 from mediabroker.spi import Call, Capabilities, RateLimit, Reply
 from tests.ledger import LedgerProvider
@@ -189,7 +189,7 @@ def test_a_submit_waits_for_a_vendor_that_does_not_answer_and_sends_one_job(
 ) -> None:
     broker, vendor = make_broker()
     call = Call[Any]("ledger", "SubmitJob", {})
-    circuit = broker.core._caller._circuit("ledger", call)
+    circuit = broker._core._caller._circuit("ledger", call)
     for _ in range(10):
         circuit.nobody_there()
     job = broker.submit(spec)

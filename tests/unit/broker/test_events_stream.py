@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mediabroker import AsyncBroker, Broker, JobState, Transcode
-from mediabroker.broker.handlers import Handlers
+from mediabroker.broker.events.handlers import Handlers
 from mediabroker.errors import ConfigurationError, InvalidJobError, ProviderError
 from mediabroker.events import JobEvent, JobQueued, JobSucceeded
 from mediabroker.testing.queues import Faults, FaultyQueue
@@ -345,7 +345,7 @@ def test_lambda_trigger_refuses_what_is_no_batch_of_messages(make_broker: MakeBr
 
 
 def test_asyncio_face_streams_and_serves_the_same_events(make_broker: MakeBroker, spec: Transcode) -> None:
-    settings, vendor = make_broker()[0].core.settings, make_broker()[1]
+    settings, vendor = make_broker()[0]._core.settings, make_broker()[1]
 
     async def use() -> None:
         async with AsyncBroker(settings, providers={"ledger": vendor}) as broker:

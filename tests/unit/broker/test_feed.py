@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from threading import Event
+from typing import Any
 
 import pytest
 
 from mediabroker import Broker, Transcode
-from mediabroker.broker.core import Core
-from mediabroker.broker.feed import Feed
-from mediabroker.errors import StoreBusyError
+from mediabroker.broker.following.passing import Pass
+from mediabroker.errors import StoreBusyError, StoreError
 from tests.unit.broker.conftest import HandClock, MakeBroker
 
 _IMPATIENT = {"busy_timeout_s": 0.05}
@@ -30,17 +30,21 @@ class TurningClock(HandClock):
         return len(self.waits) > self._turns
 
 
-def passes(feed: Feed, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a feed ask so many times."""
-    asked: list[bool] = []
+def full_passes(broker: Broker, count: int, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
+    """Let a feed's passes run so often; with `error`, each fails with it."""
+    ran, enough, run = [0], Event(), Pass.run
 
-    def poll(core: Core, *, patient: bool) -> None:
-        asked.append(patient)
-        if len(asked) == count:
-            feed.stop()
+    def counted(passing: Pass) -> Any:
+        ran[0] += 1
+        if ran[0] == count:
+            enough.set()
+        if error is not None:
+            raise error
+        return run(passing)
 
-    monkeypatch.setattr("mediabroker.broker.feed.poll", poll)
-    feed._ask()
+    monkeypatch.setattr(Pass, "run", counted)
+    with broker._watcher.attending(None, lambda: None):
+        assert enough.wait(20)
 
 
 def test_a_provider_that_is_not_configured_is_asked_for_at_the_usual_pace(
@@ -48,26 +52,26 @@ def test_a_provider_that_is_not_configured_is_asked_for_at_the_usual_pace(
 ) -> None:
     broker, _ = make_broker()
     broker.submit(spec)
-    clock = TurningClock(turns=100)
-    with Broker(broker.core.settings, providers={}, clock=clock) as without:
-        passes(without._feed((), "default"), 3, monkeypatch)
-    assert clock.waits == [1.0, 1.0]
+    clock = TurningClock(turns=10_000)
+    with Broker(broker._core.settings, providers={}, clock=clock) as without:
+        full_passes(without, 3, monkeypatch)
+    assert clock.waits[:2] == [1.0, 1.0]
 
 
-def test_a_store_that_cannot_be_read_does_not_make_a_feed_ask_without_a_pause(
-    make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
+def test_while_passes_fail_the_pauses_grow_and_the_log_has_one_line_at_the_start_and_one_at_the_end(
+    make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = TurningClock(turns=100)
-    with Broker(make_broker()[0].core.settings, providers={}, clock=clock) as broker:
-        feed = broker._feed((), "default")
-
-        def refuse() -> float:
-            raise StoreBusyError("the store is locked")
-
-        monkeypatch.setattr(feed, "_pace_s", refuse)
-        monkeypatch.setattr(feed, "_lease_left_s", refuse)
-        passes(feed, 3, monkeypatch)
-    assert clock.waits == [1.0, 1.0]
+    clock = TurningClock(turns=10_000)
+    with Broker(make_broker()[0]._core.settings, providers={}, clock=clock) as broker:
+        full_passes(broker, 5, monkeypatch, StoreError("the store is gone"))
+        assert clock.waits[:4] == [1.0, 2.0, 4.0, 8.0]
+        monkeypatch.undo()
+        full_passes(broker, 2, monkeypatch)
+    said = [each.getMessage() for each in caplog.records if "followed" in each.getMessage()]
+    assert [each.split(":")[0] for each in said] == [
+        "jobs cannot be followed now",
+        f"jobs are followed again, after {said[1].split()[5]} failed passes",
+    ]
 
 
 def test_only_events_in_hand_stay_on_loan(make_broker: MakeBroker, spec: Transcode) -> None:
@@ -75,13 +79,13 @@ def test_only_events_in_hand_stay_on_loan(make_broker: MakeBroker, spec: Transco
     made.submit(spec)
     made.submit(spec)
     clock = TurningClock(turns=6)
-    with Broker(made.core.settings, providers={"ledger": vendor}, clock=clock) as broker:
+    with Broker(made._core.settings, providers={"ledger": vendor}, clock=clock) as broker:
         feed = broker._feed((), "default")
         feed.register()
         unsettled, in_hand = feed.claim(), feed.claim()
         assert unsettled is not None
         assert in_hand is not None
-        with made.core.store.write(), pytest.raises(StoreBusyError):
+        with made._core.store.write(), pytest.raises(StoreBusyError):
             feed.done(unsettled)
         feed._renew()
         again = feed.claim()
@@ -97,11 +101,11 @@ def test_an_event_that_cannot_be_given_back_does_not_stay_on_loan(
     broker, _ = make_broker(settings=_IMPATIENT)
     broker.submit(spec)
     clock = TurningClock(turns=6)
-    with Broker(broker.core.settings, providers={}, clock=clock) as other:
+    with Broker(broker._core.settings, providers={}, clock=clock) as other:
         feed = other._feed((), "default")
         feed.register()
         delivery = feed.claim()
-        with broker.core.store.write(), pytest.raises(StoreBusyError):
+        with broker._core.store.write(), pytest.raises(StoreBusyError):
             getattr(feed, settle)(delivery)
         feed._renew()
         assert feed.claim() == delivery
@@ -120,7 +124,7 @@ def test_a_stream_whose_event_cannot_be_settled_lets_its_queues_go_and_its_body_
     stream = broker.events()
     with ExitStack() as locked, pytest.raises(heard), stream:
         next(stream)
-        locked.enter_context(other.core.store.write())
+        locked.enter_context(other._core.store.write())
         if raised is not None:
             raise raised
     assert stream._feed.stopped

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mediabroker import Broker, ErrorCode, Job, JobFailedError, JobState, Transcode
-from mediabroker.broker.merge import merge
-from mediabroker.broker.watch import Watcher
-from mediabroker.errors import BrokerClosedError, JobNotFoundError, StoreError, UnavailableError
+from mediabroker.broker.following.passing import Pass
+from mediabroker.broker.following.watching import Watcher
+from mediabroker.errors import BrokerClosedError, JobNotFoundError, MediaBrokerError, StoreError, UnavailableError
 from mediabroker.events import JobFailed, JobQueued, JobStarted, JobSucceeded
 from mediabroker.spi import CancelOutcome, Observation
 from mediabroker.states import JobState as S
 from mediabroker.store.records import JobRecord
 from tests.ledger import LedgerProvider
-from tests.unit.broker.conftest import HandClock, MakeBroker
+from tests.unit.broker.conftest import HandClock, MakeBroker, next_pass, observe
 
 
 def _kinds(job: Job[Any]) -> list[str]:
@@ -148,7 +148,7 @@ def test_late_evidence_corrects_an_inferred_end_and_says_which(
     job.refresh()
     clock.advance(61)
     assert job.refresh().inferred
-    merge(broker.core, job.id, {"job-0": Observation(native_id="job-0", state=S.SUCCEEDED)})
+    observe(broker, job.id, {"job-0": Observation(native_id="job-0", state=S.SUCCEEDED)})
     assert job.refresh().state is JobState.SUCCEEDED
     events = list(job.events(follow=False))
     lost = next(event for event in events if isinstance(event, JobFailed))
@@ -187,7 +187,7 @@ def test_any_order_and_any_duplicates_of_observations_come_to_the_same_end(
     job = broker.submit(spec)
     ids = {member.native_id for member in job.ref.members}
     for observation in shuffled:
-        merge(broker.core, job.id, {each: observation.model_copy(update={"native_id": each}) for each in ids})
+        observe(broker, job.id, {each: observation.model_copy(update={"native_id": each}) for each in ids})
     broker.reconcile()
     assert job.done()
     assert job.state is JobState.SUCCEEDED
@@ -228,9 +228,9 @@ def test_wait_for_many_returns_at_the_first_or_at_all(make_broker: MakeBroker, s
 def test_waiters_share_batched_queries(make_broker: MakeBroker, spec: Transcode) -> None:
     broker, vendor = make_broker(steps=("only",))
     jobs = [broker.submit(spec) for _ in range(30)]
-    futures = [broker.future(job.id) for job in jobs]
-    broker.watcher.wait_for_pass()
-    broker.watcher.wait_for_pass()
+    futures = [broker._watcher.future(job.id) for job in jobs]
+    next_pass(broker)
+    next_pass(broker)
     last = vendor.ledger.calls[-1]
     assert last.operation == "DescribeJobs"
     assert len(last.params["ids"]) == 30  # type: ignore[arg-type]  # JSON list
@@ -349,14 +349,14 @@ def test_closed_broker_tells_whoever_waits(
     make_broker: MakeBroker, spec: Transcode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker: Broker = make_broker()[0]
-    job, real, watched = broker.submit(spec), broker.future, Semaphore(0)
+    job, real, watched = broker.submit(spec), broker._watcher.future, Semaphore(0)
 
     def noticed(job_id: str) -> Future[JobRecord]:
         future = real(job_id)
         watched.release()
         return future
 
-    monkeypatch.setattr(broker, "future", noticed)
+    monkeypatch.setattr(broker._watcher, "future", noticed)
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(job.wait), pool.submit(job.result), pool.submit(broker.wait, [job])]
         for _ in waiting:
@@ -370,9 +370,9 @@ def test_closed_broker_watches_nothing_more(make_broker: MakeBroker, spec: Trans
     job = broker.submit(spec)
     broker.close()
     with pytest.raises(BrokerClosedError):
-        broker.future(job.id)
+        broker._watcher.future(job.id)
     with pytest.raises(BrokerClosedError):
-        broker.watcher.wait_for_pass()
+        next_pass(broker)
 
 
 def test_follower_of_a_broker_that_was_closed_is_told(make_broker: MakeBroker, spec: Transcode) -> None:
@@ -389,10 +389,10 @@ def test_job_of_a_provider_that_is_not_configured_is_watched_on(
 ) -> None:
     broker, vendor = make_broker()
     job = broker.submit(spec)
-    with Broker(broker.core.settings, providers={}, clock=clock) as without:
-        future = without.future(job.id)
-        without.watcher.wait_for_pass()
-        without.watcher.wait_for_pass()
+    with Broker(broker._core.settings, providers={}, clock=clock) as without:
+        future = without._watcher.future(job.id)
+        next_pass(without)
+        next_pass(without)
         _finish(vendor)
         broker.reconcile()
         assert future.result(20).state is JobState.SUCCEEDED
@@ -403,16 +403,16 @@ def test_pass_that_fails_is_followed_by_another(
 ) -> None:
     broker, vendor = make_broker()
     job = broker.submit(spec)
-    troubles, look = iter([StoreError("the disk is gone"), LookupError("a defect")]), broker.watcher._look
+    troubles, run = iter([StoreError("the disk is gone"), LookupError("a defect")]), Pass.run
 
-    def flaky(ids: Sequence[str]) -> list[JobRecord]:
+    def flaky(passing: Pass) -> Sequence[MediaBrokerError]:
         if (trouble := next(troubles, None)) is not None:
             raise trouble
-        return look(ids)
+        return run(passing)
 
-    monkeypatch.setattr(broker.watcher, "_look", flaky)
+    monkeypatch.setattr(Pass, "run", flaky)
     _finish(vendor)
-    assert broker.future(job.id).result(20).state is JobState.SUCCEEDED
+    assert broker._watcher.future(job.id).result(20).state is JobState.SUCCEEDED
 
 
 def test_watcher_that_has_died_is_started_again(make_broker: MakeBroker, spec: Transcode) -> None:
@@ -421,9 +421,9 @@ def test_watcher_that_has_died_is_started_again(make_broker: MakeBroker, spec: T
     dead = Thread(target=lambda: None)
     dead.start()
     dead.join()
-    broker.watcher._thread = dead
+    broker._watcher._thread = dead
     _finish(vendor)
-    assert broker.future(job.id).result(20).state is JobState.SUCCEEDED
+    assert broker._watcher.future(job.id).result(20).state is JobState.SUCCEEDED
 
 
 def test_watcher_may_end_while_it_is_closed(make_broker: MakeBroker) -> None:
@@ -439,7 +439,7 @@ def test_watcher_may_end_while_it_is_closed(make_broker: MakeBroker) -> None:
         def _thread(self, thread: Thread | None) -> None:
             self.seen = thread
 
-    watcher = Ending(make_broker()[0].core)
+    watcher = Ending(make_broker()[0]._core)
     watcher.seen = Thread(target=lambda: None)
     watcher.seen.start()
     watcher.close()
@@ -453,7 +453,7 @@ def test_wait_for_pass_does_not_take_one_that_had_begun_before(
     queries, seen = [0], list[int]()
 
     def wait() -> None:
-        broker.watcher.wait_for_pass()
+        next_pass(broker)
         seen.append(queries[0])
         waited.set()
 
@@ -461,12 +461,12 @@ def test_wait_for_pass_does_not_take_one_that_had_begun_before(
         queries[0] += 1
         if queries[0] == 1:
             Thread(target=wait).start()
-            while not broker.watcher._passes:
+            while not broker._watcher._passes:
                 Event().wait(0.001)
         return real(members)
 
     monkeypatch.setattr(vendor, "query", query)
-    future = broker.future(job.id)
+    future = broker._watcher.future(job.id)
     assert waited.wait(20)
     assert seen[0] >= 2
     future.cancel()

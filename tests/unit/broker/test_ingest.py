@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from mediabroker import Broker, JobState, Transcode
-from mediabroker.broker.ingest import ingest
+from mediabroker.broker.events.ingesting import ingest
 from mediabroker.errors import (
     ConfigurationError,
     InvalidJobError,
@@ -33,7 +33,7 @@ def message(body: bytes, *, count: int = 1, receipt: str = "r") -> InboundMessag
 
 
 def said(broker: Broker) -> list[str]:
-    with broker.core.store.read() as tx:
+    with broker._core.store.read() as tx:
         return list(tx.execute(select(inbox.c.outcome)).scalars())
 
 
@@ -79,7 +79,7 @@ def test_C3_a_message_that_beats_the_stored_id_finds_its_job_by_the_token(
 ) -> None:
     broker, vendor = make_broker(steps=("only",))
     job = broker.submit(spec)
-    with broker.core.store.write() as tx:
+    with broker._core.store.write() as tx:
         tx.execute(members.delete())
     assert broker.ingest(message(notice(vendor.ledger, "job-0"))).jobs == (job.id,)
 
@@ -156,7 +156,7 @@ def test_replay_takes_a_message_out_of_the_quarantine_once_it_can_be_used(
     broker, vendor = make_broker()
     other, _ = make_broker(store="other.db", fault="")
     job = other.submit(spec)
-    forgetful = broker.core.fleet["ledger"]
+    forgetful = broker._core.fleet["ledger"]
     assert isinstance(forgetful, LedgerProvider)
     body = notice(vendor.ledger, "job-0")
     forgetful.parse = lambda message: None  # type: ignore[method-assign]  # a release that does not know the form yet
@@ -222,14 +222,14 @@ def test_a_message_whose_job_cannot_be_found_stops_no_other(
 
     monkeypatch.setattr(there, "recover", fail)
     bodies = [notice(vendor.ledger, each) for each in ("job-0", "job-2")]
-    taken = ingest(elsewhere.core, [message(each) for each in bodies])
+    taken = ingest(elsewhere._core, [message(each) for each in bodies])
     assert [each.outcome for each in taken] == ["postponed", "taken"]
     assert [each.id for each in elsewhere.list()] == [good.id]
-    (again,) = ingest(elsewhere.core, [message(bodies[0], count=5)])
+    (again,) = ingest(elsewhere._core, [message(bodies[0], count=5)])
     assert again.outcome == after_five
     assert again.reason
     assert (str(error) if isinstance(error, MediaBrokerError) else "KeyError") in again.reason
-    (hooked,) = ingest(elsewhere.core, [message(bodies[0], receipt="")])
+    (hooked,) = ingest(elsewhere._core, [message(bodies[0], receipt="")])
     assert (hooked.outcome, hooked.reason) == ("quarantined", again.reason), "no queue would bring it again"
 
 
@@ -250,6 +250,6 @@ def test_a_store_that_cannot_be_written_takes_nothing_in(make_broker: MakeBroker
     broker, vendor = make_broker(settings={"busy_timeout_s": 0.05})
     broker.submit(spec)
     other, _ = make_broker()
-    with other.core.store.write(), pytest.raises(StoreError):
+    with other._core.store.write(), pytest.raises(StoreError):
         broker.ingest(message(notice(vendor.ledger, "job-0")))
     assert said(broker) == []

@@ -34,7 +34,7 @@ def defect(*_: Any) -> Any:
 
 def say_done(broker: Broker) -> None:
     for name in NAMES:
-        vendor = broker.core.fleet[name]
+        vendor = broker._core.fleet[name]
         assert isinstance(vendor, LedgerProvider)
         for each in vendor.ledger.accepted():
             vendor.ledger.say(each["id"], "done")
@@ -51,7 +51,7 @@ def test_a_defect_in_one_provider_is_its_own_error_and_the_others_jobs_go_on(
     broken, part = at
     jobs = {name: broker.submit(spec, provider=name) for name in NAMES}
     say_done(broker)
-    monkeypatch.setattr(broker.core.fleet[broken], part, defect)
+    monkeypatch.setattr(broker._core.fleet[broken], part, defect)
     with pytest.raises(ProviderError, match=f"{broken} has failed: KeyError") as caught:
         broker.reconcile()
     assert (caught.value.provider, type(caught.value.__cause__)) == (broken, KeyError)
@@ -67,9 +67,9 @@ def test_a_defect_met_while_a_job_is_stopped_stops_no_other(
     broker: Broker, spec: Transcode, monkeypatch: pytest.MonkeyPatch, clock: HandClock
 ) -> None:
     jobs = {name: broker.submit(spec, provider=name, deadline=timedelta(hours=1)) for name in NAMES}
-    monkeypatch.setattr(broker.core.fleet["first"], "cancel", defect)
+    monkeypatch.setattr(broker._core.fleet["first"], "cancel", defect)
     clock.advance(3601)
-    errors = broker.poll()
+    errors = broker._pass()
     assert [getattr(each, "provider", None) for each in errors] == ["first"]
-    broker.poll()
+    broker._pass()
     assert {name for name, job in jobs.items() if job.done()} == {"second", "third"}

@@ -47,7 +47,7 @@ def make(tmp_path: Path, clock: HandClock) -> Iterator[Make]:
         ]
         chosen = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}", routes=routes or (), **settings)
         broker = Broker(chosen, providers={each.name: each for each in vendors}, clock=clock)
-        broker.core.stores._open["s3"] = BucketFolders(tmp_path / "buckets")
+        broker._core.stores._open["s3"] = BucketFolders(tmp_path / "buckets")
         opened.append(broker)
         return broker, *vendors
 
@@ -99,7 +99,7 @@ def test_one_that_is_slow_is_never_left(make: Make, spec: Transcode, clock: Hand
 
 def test_another_provider_does_what_one_that_is_down_was_never_asked_for(make: Make, spec: Transcode) -> None:
     broker, one, _ = make()
-    circuit = broker.core._caller._circuit("one", Call("ledger", "SubmitJob", {}))
+    circuit = broker._core._caller._circuit("one", Call("ledger", "SubmitJob", {}))
     for _ in range(10):
         circuit.nobody_there()
     job = broker.submit(spec, provider=["one", "two"])
@@ -111,7 +111,7 @@ def test_another_provider_does_what_one_that_is_down_was_never_asked_for(make: M
 def test_one_that_is_down_after_it_has_begun_is_waited_for(make: Make, spec: Transcode, clock: HandClock) -> None:
     broker, one, two = make(one={"steps": ["array", "merge"], "fault": "array:reset", "settle_time_s": 60})
     for _ in range(10):
-        broker.core._caller._circuit("one", Call("ledger", "ListJobs", {})).nobody_there()
+        broker._core._caller._circuit("one", Call("ledger", "ListJobs", {})).nobody_there()
     job = broker.submit(spec, provider=["one", "two"])
     assert (job.state, len(one.ledger.accepted())) == (JobState.SUBMITTING, 1)
     for _ in range(3):
@@ -247,7 +247,7 @@ def test_each_attempt_is_staged_for_its_own_provider(make: Make, spec: Transcode
     spec.output.path.unlink()
     broker, one, two = make(one={"schemes": ["s3"]}, staging={"s3": "s3://staging/jobs"})
     job = broker.submit(spec, provider=["one", "two"])
-    buckets: Any = broker.core.stores._open["s3"]
+    buckets: Any = broker._core.stores._open["s3"]
     assert len(buckets.names("staging")) == 1
     one.ledger.say("job-0", "broken")
     job.refresh()

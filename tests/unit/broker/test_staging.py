@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mediabroker import Broker, JobState, Transcode
-from mediabroker.broker.placement import home_of, place
+from mediabroker.broker.attempt.placement import home_of, place
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError, ErrorCode, UnavailableError, UnsupportedError
 from mediabroker.refs import MediaURI
@@ -43,7 +43,7 @@ def make(tmp_path: Path, clock: HandClock) -> Iterator[Make]:
         )
         broker = Broker(settings, providers={"ledger": vendor}, clock=clock)
         buckets = BucketFolders(tmp_path / "buckets")
-        broker.core.stores._open["s3"] = buckets
+        broker._core.stores._open["s3"] = buckets
         opened.append(broker)
         return broker, vendor, buckets
 
@@ -131,7 +131,7 @@ def test_a_percent_sign_in_an_outputs_name_stays_one_where_it_is_staged(make: Ma
     broker, _, _ = make(schemes=["file"])
     for name in ("100%41.mp4", "..%2F..%2Fx.mp4", "a%00.mp4"):
         spec = Transcode(input="/x/in.mp4", output=f"s3://media/{name}")
-        staged = place(broker.core, broker.providers["ledger"], spec, "t").output
+        staged = place(broker._core, broker.providers["ledger"], spec, "t").output
         assert staged is not None
         assert (staged.scheme, staged.name, staged.path.parent.name) == ("file", name, "out")
 
@@ -332,7 +332,7 @@ def test_the_pass_of_a_waiter_does_not_wait_for_another_jobs_copy(make: Make, sp
     buckets.hook = hold
     quick = broker.submit(Transcode(input="s3://media/a.mp4", output="s3://media/b.mp4"))
     buckets._files.write(MediaURI(tmp_path / "buckets" / "staging" / "x"), iter([b""]))
-    waiting = broker.future(slow.id)
+    waiting = broker._watcher.future(slow.id)
     assert copying.wait(20)
     vendor.ledger.say("job-1", "broken")
     quick.wait(timeout=20)
@@ -363,9 +363,9 @@ def test_a_provider_that_needs_no_staging_is_preferred_unless_an_order_was_asked
 ) -> None:
     broker, vendor, buckets = make()
     near = LedgerProvider("near", {"folder": tmp_path / "near", "steps": ["only"]})
-    settings = broker.core.settings
+    settings = broker._core.settings
     with Broker(settings, providers={"ledger": vendor, "near": near}, clock=clock) as both:
-        both.core.stores._open["s3"] = buckets
+        both._core.stores._open["s3"] = buckets
         assert both.plan(spec).provider == "near"
         assert both.plan(spec, provider=["ledger", "near"]).provider == "ledger"
 
@@ -378,7 +378,7 @@ def test_a_name_that_is_no_name_stays_inside_its_folder(make: Make, clock: HandC
         output = MediaURI._make(f"file:///media/{name}", "file", "", f"/media/{name}")
         spec = Transcode(input="s3://media/a.mp4", output="/x.mp4").model_copy(update={"output": output})
         assert (
-            place(broker.core, broker.providers["ledger"], spec, "t").output
+            place(broker._core, broker.providers["ledger"], spec, "t").output
             == f"s3://staging/jobs/t/out/output{suffix}"
         )
 
@@ -394,10 +394,10 @@ def test_copies_are_stopped_when_the_broker_is_closed_and_go_on_with_the_next(
     def close(moment: str, uri: MediaURI) -> None:
         if moment == "read":
             copying.set()
-            broker.core.mover.closing.wait(20)
+            broker._core.mover.closing.wait(20)
 
     buckets.hook = close
-    broker.future(job.id)
+    broker._watcher.future(job.id)
     assert copying.wait(20)
     broker.close()
     assert not spec.output.path.exists()

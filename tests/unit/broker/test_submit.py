@@ -20,7 +20,7 @@ from mediabroker import (
     Transcode,
     UnsupportedError,
 )
-from mediabroker.broker.submit import fingerprint
+from mediabroker.broker.attempt.intent import fingerprint
 from mediabroker.errors import AuthenticationError, ConfigurationError
 from mediabroker.spi import Call, CancelOutcome, Flow, ProviderOptions, Reply, SubmitContext
 from mediabroker.store.schema import inbox
@@ -204,7 +204,7 @@ def test_resubmitting_an_unsearchable_create_is_opt_in_and_happens_once(
         broker.reconcile()
     assert len(vendor.ledger.accepted()) == 2, "sent again, and only once: its answer was lost, too"
     assert "sent 2 times" in str(job.refresh().hold_reason)
-    with broker.core.store.read() as tx:
+    with broker._core.store.read() as tx:
         kept = list(tx.execute(select(inbox.c.observation).where(inbox.c.outcome == "resubmitted")).scalars())
     assert [each["phase"] for each in kept] == ["a second job is possible"]
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from mediabroker import MediaInfo
 from mediabroker.clock import SystemClock
 from mediabroker.store import Store, jobs
+from mediabroker.store.records import JobRecord
 from mediabroker.store.schema import jobs as jobs_table
 
 __all__ = ["add", "ids"]
@@ -15,7 +16,7 @@ __all__ = ["add", "ids"]
 def add(store: Store, job_id: str) -> None:
     """Store a job, in a transaction of its own."""
     with store.write() as tx:
-        jobs.insert_job(tx, job_id, kind="media_info", spec=MediaInfo(input="/a.mp4"), now=SystemClock().now())
+        jobs.insert_job(tx, JobRecord(job_id, "media_info", MediaInfo(input="/a.mp4"), SystemClock().now()))
 
 
 def ids(store: Store) -> list[str]:

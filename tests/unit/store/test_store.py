@@ -16,6 +16,7 @@ from mediabroker import Broker, ConfigurationError, MediaInfo, StoreError
 from mediabroker.clock import SystemClock
 from mediabroker.errors import StoreBusyError
 from mediabroker.store import Store, jobs, open_store
+from mediabroker.store.records import JobRecord
 from mediabroker.store.schema import SCHEMA_VERSION
 from tests.unit.store.looking import add, ids
 
@@ -56,8 +57,8 @@ def test_what_is_committed_is_there_and_what_failed_left_nothing(opened: OpenSto
     store = opened()
     add(store, "kept")
     with pytest.raises(LookupError), store.write() as tx:
-        jobs.update_job(tx, "kept", phase="changed")
-        jobs.insert_job(tx, "new", kind="x", spec=None, now=SystemClock().now())
+        jobs.update_job(tx, "kept", {"phase": "changed"})
+        jobs.insert_job(tx, JobRecord("new", "x", None, SystemClock().now()))
         raise LookupError
     assert ids(store) == ["kept"]
     with opened().read() as tx:
@@ -82,7 +83,7 @@ def test_job_that_this_process_cannot_express_is_listed_beside_the_others(
     add(store, "odd")
     add(store, "usual")
     with store.write() as tx:
-        jobs.update_job(tx, "odd", **stored)
+        jobs.update_job(tx, "odd", stored)
     with store.read() as tx:
         found = {record.id: record.spec for record in jobs.search(tx)}
     assert found == {"odd": None, "usual": MediaInfo(input="/a.mp4")}
@@ -115,7 +116,7 @@ def test_writers_take_turns_so_that_nothing_changes_between_reading_and_writing(
             with stores[number % 3].write() as tx:
                 known = jobs.by_id(tx, "counted")
                 assert known is not None
-                jobs.update_job(tx, "counted", sequence=known.sequence + 1)
+                jobs.update_job(tx, "counted", {"sequence": known.sequence + 1})
 
     in_threads(count, 9)
     with stores[0].read() as tx:
@@ -163,7 +164,8 @@ def test_a_vendors_words_are_kept_however_long_and_whatever_is_in_them(opened: O
     store = opened()
     add(store, "a")
     with store.write() as tx:
-        jobs.update_job(tx, "a", phase="long " * 1000, hold_reason="zero \0 inside", user_data={"raw": "\0"})
+        changed = {"phase": "long " * 1000, "hold_reason": "zero \0 inside", "user_data": {"raw": "\0"}}
+        jobs.update_job(tx, "a", changed)
     with store.read() as tx:
         record = jobs.by_id(tx, "a")
     assert record is not None

@@ -5,20 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from mediabroker.broker.attempt.attempt import Attempt
+from mediabroker.broker.attempt.carrying import Carrier, CopyStoppedError, size_of
 from mediabroker.broker.core import Core
-from mediabroker.broker.drive import HoldError, StopRequestedError
-from mediabroker.broker.transfer import Carrier, CopyStoppedError, size_of
-from mediabroker.errors import (
-    AuthenticationError,
-    ErrorCode,
-    MediaBrokerError,
-    MediaError,
-    ProviderError,
-)
-from mediabroker.refs import MediaURI
-from mediabroker.store import attempts, jobs
-from mediabroker.store.journal import LeaseLostError
-from mediabroker.store.records import AttemptRecord, JobRecord, Placement
+from mediabroker.errors import AuthenticationError, ErrorCode, MediaBrokerError, MediaError, ProviderError
+from mediabroker.flows import HoldError, StopRequestedError
+from mediabroker.store import attempts
+from mediabroker.store.records import Placement
 
 __all__ = ["STAGING", "clear_ended", "stage"]
 
@@ -28,12 +21,8 @@ STAGING = "staging"
 """The phase in which the input is copied."""
 
 
-class _StagingHeldError(HoldError):
-    phase = STAGING
-
-
-def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
-    """Copy what the attempt's placement says; nothing if that is done. The caller holds the lease.
+def stage(attempt: Attempt) -> None:
+    """Copy what the attempt's placement says. The caller holds the lease.
 
     Nothing is at the vendor yet, so an output that is in the way ends the job here.
 
@@ -43,35 +32,27 @@ def stage(core: Core, job: JobRecord, attempt: AttemptRecord) -> None:
         StopRequestedError: a cancel came meanwhile.
         LeaseLostError: another process drives the attempt now.
     """
-    if not attempt.placement.folders or attempt.staged_at is not None:
-        return
-    assert job.spec is not None
+    core, placement, spec = attempt.core, attempt.row.placement, attempt.job.spec
+    assert spec is not None
     try:
-        _refuse_existing(core, attempt.placement)
-        _make_folders(attempt.placement)
-        if attempt.placement.input is not None:
-            _copy(core, job.spec.input, attempt, attempt.placement.input)
+        _refuse_existing(core, placement)
+        _make_folders(placement)
+        if placement.input is not None:
+            carrier = Carrier(attempt, size_of(core, spec.input))
+            with attempt.unit():
+                attempt.change_job(phase=STAGING, hold_reason=None)
+            # Under this token, whatever is there is an earlier try of this attempt.
+            carrier.carry(spec.input, placement.input, overwrite=True)
     except CopyStoppedError as error:
-        raise StopRequestedError(str(error), provider=attempt.provider) from error
+        raise StopRequestedError(str(error), provider=attempt.row.provider) from error
     except ProviderError as error:
         if error.retryable:
-            raise _StagingHeldError(f"{job.spec.input} cannot be staged now: {error}") from error
+            raise HoldError(f"{spec.input} cannot be staged now: {error}", phase=STAGING) from error
         code = ErrorCode.AUTH if isinstance(error, AuthenticationError) else ErrorCode.INPUT_DENIED
-        raise MediaError(code, f"{job.spec.input} cannot be staged: {error}", request_id=error.request_id) from error
-    with core.store.write() as tx:
-        staged_at = core.clock.now()
-        if not attempts.update_attempt(
-            tx, attempt, fenced=True, staged_at=staged_at, lease_until=staged_at + core.lease
-        ):
-            raise LeaseLostError(f"job {job.id} is driven by another process")
-        jobs.update_job(tx, job.id, phase=None, transfer=None)
-
-
-def _copy(core: Core, source: MediaURI, attempt: AttemptRecord, target: MediaURI) -> None:
-    carrier = Carrier(core, attempt, size_of(core, source))
-    with core.store.write() as tx:
-        jobs.update_job(tx, attempt.job_id, phase=STAGING, hold_reason=None)
-    carrier.carry(source, target, overwrite=True)  # under this token, whatever is there is our own earlier try
+        raise MediaError(code, f"{spec.input} cannot be staged: {error}", request_id=error.request_id) from error
+    with attempt.unit():
+        attempt.change(staged_at=core.clock.now())
+        attempt.change_job(phase=None, transfer=None)
 
 
 def _refuse_existing(core: Core, placement: Placement) -> None:
@@ -100,16 +81,16 @@ def clear_ended(core: Core, ids: Sequence[str] | None = None) -> None:
     """
     with core.store.read() as tx:
         ended = attempts.uncleared(tx, ids)
-    for job_id, attempt in ended:
-        with core.store.read() as tx:
-            job = jobs.by_id(tx, job_id)
+        known = {job.id: job for job, *_ in attempts.load(tx, [each.job_id for each in ended])} if ended else {}
+    for attempt in ended:
+        job = known.get(attempt.job_id)
         if job is None or job.spec is None:
             continue  # another host has staged it, and clears it
         try:
             for folder in () if job.spec.debug else attempt.placement.folders:
                 core.stores.clear(folder)
         except MediaBrokerError as error:
-            _log.warning("what was staged could not be cleared: %s", error, extra={"job": job_id})
+            _log.warning("job %s: what was staged could not be cleared: %s", job.id, error, extra={"job": job.id})
             continue
         with core.store.write() as tx:
-            attempts.update_attempt(tx, attempt, cleared_at=core.clock.now())
+            attempts.update_attempt(tx, attempt, {"cleared_at": core.clock.now()})

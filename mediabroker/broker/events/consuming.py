@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 from typing import TypeVar
 
-from mediabroker.broker import handlers as handling
-from mediabroker.broker import ingest as ingestion
 from mediabroker.broker.arguments import check_count, check_handled
 from mediabroker.broker.core import Core
-from mediabroker.broker.feed import Feed
-from mediabroker.broker.stream import EventStream
-from mediabroker.broker.trigger import TriggerHandler, make_trigger
+from mediabroker.broker.events import handlers as handling
+from mediabroker.broker.events import ingesting as ingestion
+from mediabroker.broker.events.feed import Feed
+from mediabroker.broker.events.stream import EventStream
+from mediabroker.broker.events.trigger import TriggerHandler, make_trigger
+from mediabroker.broker.following.watching import Watcher
 from mediabroker.callbacks.sources import open_source
 from mediabroker.events import JobEvent
 from mediabroker.messages import EventSource, InboundMessage
@@ -27,7 +28,7 @@ class Consuming:
     """What `Broker` does with callbacks and events."""
 
     def __init__(self, core: Core) -> None:
-        self.core = core
+        self._core, self._watcher = core, Watcher(core)
         self._handlers = handling.Handlers()
 
     def ingest(self, message: InboundMessage) -> ingestion.Ingested:
@@ -39,8 +40,8 @@ class Consuming:
         Raises:
             StoreError: it was not taken in; have it sent again.
         """
-        outcome = ingestion.ingest(self.core, [message])[0]
-        ingestion.look(self.core, outcome.jobs)
+        outcome = ingestion.ingest(self._core, [message])[0]
+        ingestion.look(self._core, outcome.jobs)
         return outcome
 
     def events(
@@ -59,7 +60,7 @@ class Consuming:
         Raises:
             ConfigurationError: a source's URL or settings are wrong.
         """
-        return EventStream(self._feed(sources, consumer), self.core.clock, idle_timeout)
+        return EventStream(self._feed(sources, consumer), self._core.clock, idle_timeout)
 
     def on(self, *types: type[JobEvent], kind: str | None = None) -> Callable[[H], H]:
         """Decorator: have `serve` and `lambda_handler` call the function with each event of these types and kind.
@@ -94,7 +95,7 @@ class Consuming:
 
     def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
         """The function for AWS Lambda behind an SQS trigger that reports batch item failures."""
-        return make_trigger(self.core, self._handlers, consumer)
+        return make_trigger(self._core, self._watcher, self._handlers, consumer)
 
     def quarantined(self, *, limit: int | None = None) -> Sequence[quarantine.Quarantined]:
         """Messages that nobody could use, the latest first, each with its bytes and the reason.
@@ -103,7 +104,7 @@ class Consuming:
             InvalidJobError: `limit` is no whole number from 1 on.
         """
         check_count("limit", limit)
-        with self.core.store.read() as tx:
+        with self._core.store.read() as tx:
             return quarantine.newest(tx, limit)
 
     def replay(self, quarantine_id: str) -> ingestion.Ingested:
@@ -113,14 +114,14 @@ class Consuming:
             MessageNotFoundError: nothing of that id is quarantined.
             ProviderError, ConfigurationError: its provider cannot be asked now; the message stays.
         """
-        return ingestion.replay(self.core, quarantine_id)
+        return ingestion.replay(self._core, quarantine_id)
 
     def forget_consumer(self, consumer: str) -> bool:
         """Drop a consumer of `events` or `serve` and what it has still to be given; whether it was known."""
-        with self.core.store.write() as tx:
+        with self._core.store.write() as tx:
             return deliveries.forget(tx, consumer)
 
     def _feed(self, sources: Iterable[str | EventSource], consumer: str | None) -> Feed:
-        tables = self.core.settings.sources
+        tables = self._core.settings.sources
         opened = [open_source(each, tables) if isinstance(each, str) else each for each in sources]
-        return Feed(self.core, opened, consumer)
+        return Feed(self._core, self._watcher, opened, consumer)

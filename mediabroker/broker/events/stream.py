@@ -8,7 +8,7 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from mediabroker.broker.feed import Feed
+from mediabroker.broker.events.feed import Feed
 from mediabroker.clock import Clock
 from mediabroker.errors import MediaBrokerError
 from mediabroker.events import JobEvent

@@ -1,7 +1,7 @@
-"""What runs behind a stream of events: a receiver per queue, one thread that asks the vendors, one that renews leases.
+"""What runs behind a stream of events: a receiver per queue, one thread that renews leases, and the broker's passes.
 
     receivers   receive -> ingest (commit) -> delete
-    asking      the jobs that messages point to, batched; all live ones every `reconcile_s`
+    watcher     the jobs that messages name, at once; all live ones every `reconcile_s`
     renewing    the loans of events in hand, so that a long handler keeps its event
 
 Events are claimed from the store, so any number of processes may share a consumer's name and its work.
@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from threading import Event, Lock, Thread
 
 from mediabroker.broker.core import Core
-from mediabroker.broker.ingest import ingest, look
-from mediabroker.broker.poll import poll
-from mediabroker.broker.watch import DEFAULT_PACE_S, pace_s
+from mediabroker.broker.events.ingesting import ingest
+from mediabroker.broker.following.watching import Watcher
 from mediabroker.callbacks.receive import Receiver
 from mediabroker.errors import MediaBrokerError
 from mediabroker.messages import EventSource, InboundMessage
-from mediabroker.store import attempts, deliveries, jobs
+from mediabroker.store import deliveries
 from mediabroker.store.deliveries import Delivery
 
 __all__ = ["Feed"]
@@ -44,22 +42,18 @@ class Feed:
     Without a consumer nothing can be claimed: callbacks are taken in and jobs kept up to date, for others.
     """
 
-    def __init__(self, core: Core, sources: Sequence[EventSource], consumer: str | None) -> None:
-        self._core = core
+    def __init__(self, core: Core, watcher: Watcher, sources: Sequence[EventSource], consumer: str | None) -> None:
+        self._core, self._watcher = core, watcher
         self._consumer = consumer
         self._owner = f"{core.owner}-{secrets.token_hex(4)}"
         self._loans: dict[str, str] = {}
         self._loan_numbers = itertools.count()
         self._receivers = [Receiver(source, self._take, core.clock) for source in sources]
-        self._hinted: set[str] = set()
         self._lock = Lock()
         self._stop = Event()
         self._news = Event()
-        self._hints = Event()
-        self._threads = [
-            Thread(target=self._ask, name="mediabroker-ask", daemon=True),
-            Thread(target=self._renew, name="mediabroker-renew", daemon=True),
-        ]
+        self._attending = ExitStack()
+        self._renewing = Thread(target=self._renew, name="mediabroker-renew", daemon=True)
 
     @property
     def troubles(self) -> Mapping[str, MediaBrokerError]:
@@ -81,14 +75,16 @@ class Feed:
         self.register()
         for receiver in self._receivers:
             receiver.start()
-        for thread in self._threads:
-            thread.start()
+        self._renewing.start()
+        # With queues, passes only heal what they have lost; without, they go at the providers' own pace.
+        interval_s = self._core.settings.reconcile_s if self._receivers else None
+        self._attending.enter_context(self._watcher.attending(interval_s, self._news.set))
 
     def stop(self) -> None:
         """No new messages and no new events; what is in hand can be finished."""
         self._stop.set()
-        for event in (self._news, self._hints):
-            event.set()
+        self._news.set()
+        self._attending.close()
         for receiver in self._receivers:
             receiver.stop()
 
@@ -96,9 +92,8 @@ class Feed:
         """Stop, and wait a few seconds for what is under way. A long poll is left to end by itself."""
         self.stop()
         ends_s = self._core.clock.monotonic_s() + _CLOSE_S
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(self._left_s(ends_s))
+        if self._renewing.is_alive():
+            self._renewing.join(self._left_s(ends_s))
         for receiver in self._receivers:
             receiver.join(self._left_s(ends_s))
 
@@ -168,50 +163,9 @@ class Feed:
 
     def _take(self, messages: Sequence[InboundMessage]) -> list[bool]:
         outcomes = ingest(self._core, messages)
-        with self._lock:
-            self._hinted.update(job_id for outcome in outcomes for job_id in outcome.jobs)
-        self._hints.set()
+        self._watcher.hint(job_id for outcome in outcomes for job_id in outcome.jobs)
+        self._news.set()
         return [outcome.settled for outcome in outcomes]
-
-    def _ask(self) -> None:
-        while not self.stopped:
-            with _kept_going("asking for live jobs failed"):
-                poll(self._core, patient=False)
-            self._news.set()
-            for_s = DEFAULT_PACE_S  # whatever fails, the vendors must not be asked without a pause
-            with _kept_going("looking for the pace failed"):
-                for_s = self._pace_s()
-            self._ask_for_hinted(for_s)
-
-    def _ask_for_hinted(self, for_s: float) -> None:
-        """Until the next full pass is due, ask for what messages point to; those that come meanwhile share a query."""
-        ends_s = self._core.clock.monotonic_s() + for_s
-        while not self.stopped:
-            left_s = ends_s - self._core.clock.monotonic_s()
-            with _kept_going("looking for leases failed"):
-                left_s = min(left_s, self._lease_left_s())
-            if left_s <= 0 or not self._core.clock.wait(self._hints, left_s):
-                return
-            self._hints.clear()
-            with self._lock:
-                hinted, self._hinted = self._hinted, set()
-            with _kept_going("asking for jobs that messages point to failed"):
-                look(self._core, sorted(hinted))
-            self._news.set()
-
-    def _pace_s(self) -> float:
-        """With queues, now and then, to heal what they have lost; without, at the live jobs' providers' own pace."""
-        if self._receivers:
-            return self._core.settings.reconcile_s
-        with self._core.store.read() as tx:
-            names = {attempts.latest(tx, job.id).provider for job in jobs.live(tx)}
-        return pace_s(self._core, names)
-
-    def _lease_left_s(self) -> float:
-        """Until a job that somebody drives may be driven by us: they may be dead, and no message comes twice."""
-        with self._core.store.read() as tx:
-            ends = attempts.soonest_lease_end(tx)
-        return math.inf if ends is None else max(_LOOK_EVERY_S, (ends - self._core.clock.now()).total_seconds())
 
     def _renew(self) -> None:
         while self._consumer and not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 from mediabroker.broker.core import Core
-from mediabroker.broker.watch import Watcher
+from mediabroker.broker.following.watching import Watcher
 from mediabroker.errors import JobNotFoundError
 from mediabroker.events import JobEvent
 from mediabroker.store import events, jobs

@@ -1,4 +1,4 @@
-"""Conversations with a vendor as data: a flow yields `Call`s and receives replies, and somebody else performs them."""
+"""Conversations with a vendor as data: a flow yields `Call`s and receives replies, and its driver performs them."""
 
 from __future__ import annotations
 
@@ -54,9 +54,14 @@ class Call(Generic[R]):
             raise ValueError(f"{self.operation}: a create names its step, so that its token is its own")
 
     @property
+    def identity(self) -> tuple[str, str, Effect, str]:
+        """Which call of its flow it is, whatever its parameters."""
+        return self.service, self.operation, self.effect, self.step
+
+    @property
     def digest(self) -> str:
         """Digest of all that makes this call this call; a replay must come to the same one."""
-        content = [self.service, self.operation, self.effect, self.step, self.params]
+        content = [*self.identity, self.params]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mediabroker.broker.core import Core
-from mediabroker.broker.feed import Feed
-from mediabroker.broker.handlers import Handlers
-from mediabroker.broker.ingest import ingest, look
+from mediabroker.broker.events.feed import Feed
+from mediabroker.broker.events.handlers import Handlers
+from mediabroker.broker.events.ingesting import ingest, look
+from mediabroker.broker.following.watching import Watcher
 from mediabroker.errors import InvalidJobError
 from mediabroker.messages import InboundMessage
 
@@ -20,7 +21,7 @@ _SPARE_MS = 5_000
 """What is left of a function's time when no further handler is begun."""
 
 
-def make_trigger(core: Core, handlers: Handlers, consumer: str) -> TriggerHandler:
+def make_trigger(core: Core, watcher: Watcher, handlers: Handlers, consumer: str) -> TriggerHandler:
     """The function for AWS Lambda. Its event source mapping needs `ReportBatchItemFailures`.
 
     A message that fails is named in `batchItemFailures` and comes again; the others are deleted by Lambda. Events that
@@ -32,7 +33,7 @@ def make_trigger(core: Core, handlers: Handlers, consumer: str) -> TriggerHandle
         messages = [_message(record) for record in _records(event)]
         outcomes = ingest(core, messages)
         look(core, [job_id for outcome in outcomes for job_id in outcome.jobs])
-        _drain(Feed(core, (), consumer), handlers, context)
+        _drain(Feed(core, watcher, (), consumer), handlers, context)
         again = [message.id for message, outcome in zip(messages, outcomes, strict=True) if not outcome.settled]
         return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_random_exponential
 
-from mediabroker.broker.circuit import Circuit
-from mediabroker.broker.rates import RateLimiter
+from mediabroker.broker.calling.circuit import Circuit
+from mediabroker.broker.calling.rates import RateLimiter
 from mediabroker.clock import Clock
 from mediabroker.errors import ProviderError, SubmissionUnknownError, UnavailableError
 from mediabroker.spi import Call, Provider, Reply

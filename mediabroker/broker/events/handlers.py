@@ -7,8 +7,8 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
-from mediabroker.broker.feed import Feed
-from mediabroker.broker.signals import ending_on_signals
+from mediabroker.broker.events.feed import Feed
+from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.events import JobEvent
 from mediabroker.store.deliveries import Delivery
 

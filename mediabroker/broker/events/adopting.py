@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from mediabroker.broker.core import Core, token_for
-from mediabroker.broker.tell import move
+from mediabroker.broker.attempt.attempt import Attempt
+from mediabroker.broker.core import Core
 from mediabroker.errors import ConfigurationError, JobNotFoundError
-from mediabroker.refs import JobRef
+from mediabroker.refs import JobRef, token_for
 from mediabroker.spi import Member, Observation, Origin, Provider
-from mediabroker.states import JobState
-from mediabroker.store import attempts, jobs
-from mediabroker.store.records import Placement
+from mediabroker.store import jobs
+from mediabroker.store.attempts import Loaded
+from mediabroker.store.records import AttemptRecord, JobRecord, Placement
 
 __all__ = ["Adoption", "adopt", "recover", "store_adopted"]
 
@@ -63,31 +63,28 @@ def store_adopted(tx: Connection, core: Core, adoption: Adoption) -> None:
     if jobs.by_id(tx, origin.job_id) is not None:
         return
     now = core.clock.now()
-    jobs.insert_job(tx, origin.job_id, kind=origin.kind, spec=None, origin=origin, now=now)
-    attempts.insert_attempt(
-        tx,
+    row = AttemptRecord(
         origin.job_id,
         origin.attempt,
-        token=origin.token,
-        provider=provider.name,
-        account=provider.account,
-        region=provider.region,
-        flow_version=provider.capabilities().flow_version,
+        origin.token,
+        provider.name,
+        provider.account,
+        provider.region,
+        provider.capabilities().flow_version,
+        now,
         placement=_placement(origin),
-        started_at=now,
     )
-    attempt, job = attempts.latest(tx, origin.job_id), jobs.by_id(tx, origin.job_id)
-    assert job is not None
-    attempts.insert_members(tx, attempt, adoption.members)
-    move(tx, core, job, attempt, JobState.QUEUED)
+    job = JobRecord(origin.job_id, origin.kind, None, now, user_data=origin.user_data)
+    attempt = Attempt(core, Loaded(job, [row], [], {}), is_stored=False)
+    attempt.accept(adoption.members)
+    attempt.save(tx)
 
 
-def _placement(origin: Origin) -> dict[str, Any] | None:
+def _placement(origin: Origin) -> Placement:
     """Of a job whose output is not where the vendor writes it; what is staged is cleared by the host that did so."""
     if origin.deliver_to is None:
-        return None
-    placement = Placement(output=origin.output, target=origin.deliver_to, overwrite=origin.overwrite)
-    return placement.model_dump(mode="json")
+        return Placement()
+    return Placement(output=origin.output, target=origin.deliver_to, overwrite=origin.overwrite)
 
 
 def _are_known(core: Core, provider: Provider, members: Sequence[Member]) -> bool:

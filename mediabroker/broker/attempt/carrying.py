@@ -7,14 +7,11 @@ import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediabroker.broker.attempt.attempt import Attempt
 from mediabroker.broker.core import Core
-from mediabroker.broker.limits import stop_wanted
 from mediabroker.errors import ErrorCode, MediaBrokerError, MediaError
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, Transfer
-from mediabroker.store import attempts, jobs
-from mediabroker.store.journal import LeaseLostError
-from mediabroker.store.records import AttemptRecord
 
 __all__ = ["Carrier", "ClosingError", "CopyStoppedError", "size_of"]
 
@@ -45,8 +42,8 @@ class Carrier:
     to end. `total_bytes` is what will be copied in all.
     """
 
-    def __init__(self, core: Core, attempt: AttemptRecord, total_bytes: int) -> None:
-        self._core = core
+    def __init__(self, attempt: Attempt, total_bytes: int) -> None:
+        self._core = attempt.core
         self._attempt = attempt
         self._total_bytes = total_bytes
         self._done_bytes = 0
@@ -120,15 +117,10 @@ class Carrier:
             return
         self._told_s = now_s
         total_bytes = max(self._total_bytes, self._done_bytes)  # it may have grown since it was looked at
-        with self._core.store.write() as tx:
-            until = self._core.clock.now() + self._core.lease
-            if not attempts.update_attempt(tx, self._attempt, fenced=True, lease_until=until):
-                raise LeaseLostError(f"job {self._attempt.job_id} is driven by another process")
-            job = jobs.by_id(tx, self._attempt.job_id)
-            if job is not None and stop_wanted(job, self._attempt, self._core.clock.now()):
+        with self._attempt.unit():
+            if self._attempt.stop_wanted:
                 raise CopyStoppedError("the job was stopped while its bytes were copied")
-            told = Transfer(done_bytes=self._done_bytes, total_bytes=total_bytes)
-            jobs.update_job(tx, self._attempt.job_id, transfer=told.model_dump(mode="json"))
+            self._attempt.change_job(transfer=Transfer(done_bytes=self._done_bytes, total_bytes=total_bytes))
 
 
 def size_of(core: Core, uri: MediaURI) -> int:

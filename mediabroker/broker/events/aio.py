@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from typing_extensions import ParamSpec, Self
 
-from mediabroker.broker.stream import EventStream
+from mediabroker.broker.events.stream import EventStream
 from mediabroker.errors import MediaBrokerError
 from mediabroker.events import JobEvent
 

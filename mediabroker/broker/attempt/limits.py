@@ -1,7 +1,7 @@
 """How long a job may take: its deadline, and how long an attempt may wait in a provider's queue.
 
-Pure: what is wanted of a stop, read off the rows. Limits are kept by whoever follows the job (`wait`, `reconcile`,
-`serve`), at its next look; what the provider has finished by then stands.
+Pure: whether a stop is wanted, read off the records. The process that follows the job (`wait`, `reconcile`, `serve`)
+keeps the limits, at its next pass; what the provider has finished by then stands.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mediabroker.broker.arguments import check_duration
-from mediabroker.errors import ErrorCode, InvalidJobError, JobError
+from mediabroker.errors import ErrorCode, JobError
 from mediabroker.states import JobState
 from mediabroker.store.records import AttemptRecord, JobRecord
 
@@ -24,39 +23,32 @@ class Limits:
     Args:
         deadline: from submit to the job's end, all attempts together.
         queue_timeout: from a provider's acceptance to its start of the work, for each attempt anew.
-
-    Raises:
-        InvalidJobError: one of them is no `timedelta`, or not longer than zero.
     """
 
     deadline: timedelta | None = None
     queue_timeout: timedelta | None = None
-
-    def __post_init__(self) -> None:
-        for name, given in (("deadline", self.deadline), ("queue_timeout", self.queue_timeout)):
-            if given is None:
-                continue
-            check_duration(name, given)
-            if given <= timedelta(0):
-                raise InvalidJobError(f"{name}: must be longer than zero, got {given}")
 
     def __bool__(self) -> bool:
         return self.deadline is not None or self.queue_timeout is not None
 
 
 def stop_wanted(job: JobRecord, attempt: AttemptRecord, now: datetime) -> bool:
-    """Whether the attempt is to be stopped: its caller has said so, or a limit has passed."""
+    """Whether the attempt is to be stopped: its caller has asked for it, or a limit has passed."""
     return job.cancel_requested_at is not None or deadline_passed(job, now) or _queued_too_long(job, attempt, now)
 
 
 def stop_reason(job: JobRecord, attempt: AttemptRecord, now: datetime) -> JobError | None:
-    """Which limit a stopped attempt has failed at; None where its caller, or somebody at the vendor, stopped it."""
+    """Which limit a stopped attempt has failed at; None where its caller, or a person at the vendor, stopped it."""
     if job.cancel_requested_at is not None:
         return None
     if deadline_passed(job, now):
         return JobError.of(ErrorCode.DEADLINE, f"not done by its deadline, {job.deadline_at:%Y-%m-%d %H:%M:%S} UTC")
     if attempt.stop_asked_at is not None and job.queue_timeout_s is not None:
-        return JobError.of(ErrorCode.CAPACITY, f"{attempt.provider} has not begun it within {job.queue_timeout_s:g} s")
+        held = f" ({job.hold_reason})" if job.hold_reason else ""
+        message = f"{attempt.provider} has not begun it within {job.queue_timeout_s:g} s{held}"
+        error = JobError.of(ErrorCode.CAPACITY, message)
+        is_lasting = held.startswith(" (MISCONFIGURATION")
+        return error.model_copy(update={"retryable": False}) if is_lasting else error
     return None
 
 

@@ -13,9 +13,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from mediabroker.broker.adopt import Adoption, recover, store_adopted
 from mediabroker.broker.core import Core
-from mediabroker.broker.poll import poll
+from mediabroker.broker.events.adopting import Adoption, recover, store_adopted
+from mediabroker.broker.following.passing import Pass
 from mediabroker.callbacks.parse import Notice, parse_event
 from mediabroker.callbacks.strict import PoisonError
 from mediabroker.errors import (
@@ -83,9 +83,9 @@ def ingest(core: Core, messages: Sequence[InboundMessage]) -> list[Ingested]:
 
 
 def look(core: Core, job_ids: Sequence[str]) -> None:
-    """Ask for jobs that callbacks have pointed to, in batched queries; what fails is left to the next reconcile."""
+    """Query the jobs that callbacks name, in shared calls; what fails is left to the next pass."""
     if job_ids:
-        poll(core, sorted(set(job_ids)), patient=False)
+        Pass(core, sorted(set(job_ids)), is_patient=False).run()
 
 
 def _read(core: Core, message: InboundMessage) -> _Reading:

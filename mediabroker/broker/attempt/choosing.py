@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mediabroker.broker.attempt.limits import Limits
+from mediabroker.broker.attempt.placement import place, placed
 from mediabroker.broker.core import Core, Fleet
-from mediabroker.broker.limits import Limits
-from mediabroker.broker.placement import place, placed
 from mediabroker.config import RouteSettings
 from mediabroker.errors import ConfigurationError, UnsupportedError
 from mediabroker.jobs import JobSpec
@@ -19,7 +19,7 @@ from mediabroker.models import Value
 from mediabroker.spi import Provider, ProviderOptions
 from mediabroker.store.records import Placement, Route
 
-__all__ = ["Choice", "Rejection", "choose", "options_for"]
+__all__ = ["Choice", "Rejection", "choose", "options_for", "parse_options"]
 
 
 class Rejection(Value, frozen=True):
@@ -102,6 +102,19 @@ def _refuse_limits(provider: Provider, limits: Limits) -> None:
 def options_for(provider: Provider, options: Sequence[ProviderOptions]) -> ProviderOptions | None:
     """The options that belong to this provider's type; the last one wins."""
     return next((each for each in reversed(options) if each.provider == provider.type), None)
+
+
+def parse_options(fleet: Fleet, stored: Mapping[str, Any]) -> ProviderOptions:
+    """Return options as they were given at submit.
+
+    Raises:
+        UnsupportedError: no configured provider takes options of their type any more.
+    """
+    for provider in fleet.values():
+        cls = provider.capabilities().options
+        if cls is not None and cls.provider == stored["provider"]:
+            return cls.model_validate(stored["values"])
+    raise UnsupportedError(f"options: no configured provider is of type {stored['provider']!r}")
 
 
 def _order(core: Core, spec: JobSpec[Any], among: str | Sequence[str] | None) -> _Order:

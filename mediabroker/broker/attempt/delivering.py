@@ -1,0 +1,139 @@
+"""The last step: the vendor says "done", and the broker sees to it that the bytes are where they were asked for."""
+
+from __future__ import annotations
+
+from mediabroker.broker.attempt.attempt import Attempt, LeaseLostError
+from mediabroker.broker.attempt.carrying import Carrier, CopyStoppedError, size_of
+from mediabroker.broker.attempt.placement import folder_of, home_of
+from mediabroker.broker.core import Core
+from mediabroker.errors import ConfigurationError, ErrorCode, InvalidJobError, JobError, MediaError
+from mediabroker.jobs import result_type_of
+from mediabroker.refs import MediaURI
+from mediabroker.results import JobResult, Output
+from mediabroker.states import JobState
+
+__all__ = ["deliver"]
+
+_FINAL = frozenset({ErrorCode.OUTPUT_EXISTS, ErrorCode.OUTPUT_MISSING})
+"""What no later pass will change."""
+
+
+def deliver(core: Core, job_id: str) -> None:
+    """Verify the outputs, copy those that were staged, and end the job; nothing if another process drives it."""
+    attempt = Attempt.acquire(core, job_id, JobState.RUNNING)
+    if attempt is None:
+        return
+    try:
+        _deliver(attempt)
+    except LeaseLostError:
+        return  # another process drives it
+
+
+def _deliver(attempt: Attempt) -> None:
+    if not attempt.is_delivering:  # another attempt has begun meanwhile
+        _release(attempt)
+        return
+    try:
+        # What the provider itself makes of its finished jobs, such as the playlist above a ladder's renditions.
+        members = [each.status for each in attempt.members]
+        attempt.core.converse(attempt.row.provider, attempt.provider.finish(members))
+        result, problem = _inspect(attempt)
+        if problem is None and attempt.row.placement.output is not None:
+            result = _bring_home(attempt, result)
+    except LeaseLostError:
+        raise
+    except CopyStoppedError:
+        with attempt.unit():
+            attempt.stop()
+    except MediaError as error:
+        if error.error.code in _FINAL:
+            with attempt.unit():
+                attempt.fail(error.error)
+        else:
+            _release(attempt, hold_reason=str(error))
+    except (ConfigurationError, InvalidJobError) as error:
+        # No pass can verify the outputs until a person has changed something.
+        _release(attempt, hold_reason=str(error))
+    except BaseException:
+        _release(attempt)
+        raise
+    else:
+        with attempt.unit():
+            if problem is None:
+                attempt.end(JobState.SUCCEEDED, result=result)
+            else:  # what is staged will be cleared
+                attempt.fail(problem, result if attempt.row.placement.output is None else None)
+
+
+def _release(attempt: Attempt, *, hold_reason: str | None = None) -> None:
+    with attempt.unit():
+        attempt.change(lease_until=None)
+        if hold_reason is not None:
+            attempt.change_job(hold_reason=hold_reason)
+
+
+def _inspect(attempt: Attempt) -> tuple[JobResult, JobError | None]:
+    """The result with what was really found, and an error that names the first output that is not as announced."""
+    core, row = attempt.core, attempt.row
+    result = result_type_of(attempt.job.kind).model_validate(row.result or {})
+    if (delivered := _delivered_elsewhere(attempt)) is not None:
+        return result.model_copy(update={"outputs": (delivered,)}), None
+    announced = result.outputs or _asked_for(attempt)
+    found, missing = [], None
+    for output in announced:
+        stat = core.stores.of(output.uri).stat(output.uri)
+        if stat is not None and stat.size_bytes > 0 and output.size_bytes in (None, stat.size_bytes):
+            found.append(output.model_copy(update={"size_bytes": stat.size_bytes}))
+        elif missing is None:
+            seen = "is not there" if stat is None else f"has {stat.size_bytes} bytes, announced {output.size_bytes}"
+            missing = JobError.of(ErrorCode.OUTPUT_MISSING, f"{row.provider} reported success, but {output.uri} {seen}")
+    return result.model_copy(update={"outputs": tuple(found)}), missing
+
+
+def _asked_for(attempt: Attempt) -> tuple[Output, ...]:
+    """What to look for when the vendor names no files: the output that it was asked for."""
+    spec = attempt.job.spec
+    wanted = attempt.row.placement.output or (spec.output if spec else None)
+    return (Output(uri=wanted),) if wanted is not None else ()
+
+
+def _delivered_elsewhere(attempt: Attempt) -> Output | None:
+    """The output of a job that was taken over here, once the host that submitted it has delivered it."""
+    staged, target, core = attempt.row.placement.output, attempt.row.placement.target, attempt.core
+    if (
+        attempt.job.spec is not None
+        or staged is None
+        or target is None
+        or core.stores.of(staged).stat(staged) is not None
+    ):
+        return None
+    found = core.stores.of(target).stat(target)
+    return Output(uri=target, size_bytes=found.size_bytes) if found is not None else None
+
+
+def _bring_home(attempt: Attempt, result: JobResult) -> JobResult:
+    """Copy all that lies in the staged output's folder to the job's own output, the file that was asked for last."""
+    core, placement = attempt.core, attempt.row.placement
+    staged, target = placement.output, placement.target
+    if staged is None or target is None or [each.uri for each in result.outputs] == [target]:
+        return result
+    announced = {each.uri: each for each in result.outputs}
+    folder = folder_of(staged)
+    made = sorted({*core.stores.of(folder).list(folder), *announced}, key=lambda uri: (uri == staged, uri))
+    carrier = Carrier(attempt, sum(size_of(core, each) for each in made))
+    brought: dict[MediaURI, Output] = {}
+    for uri in made:
+        home = home_of(placement, uri)
+        _make_subfolder(home, target)
+        brought[uri] = carrier.carry(uri, home, overwrite=placement.overwrite, expected=announced.get(uri))
+    items = tuple(
+        item.model_copy(update={"output": brought[item.output].uri}) if item.output in brought else item
+        for item in result.items
+    )
+    return result.model_copy(update={"outputs": tuple(brought[each] for each in announced), "items": items})
+
+
+def _make_subfolder(home: MediaURI, target: MediaURI) -> None:
+    """Folders below the one that was asked for, where a store has such things; that one itself must be there."""
+    if home.scheme == "file" and folder_of(home) != folder_of(target) and folder_of(target).path.is_dir():
+        home.path.parent.mkdir(parents=True, exist_ok=True)
