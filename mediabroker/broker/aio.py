@@ -50,7 +50,7 @@ class AsyncJob(JobView[R_co]):
     """The handle of a job for asyncio; see `Job` for each promise."""
 
     def __init__(self, broker: AsyncBroker, job: Job[R_co]) -> None:
-        super().__init__(job.broker, job.record)
+        super().__init__(job.access, job.record)
         self._job = job
         self._owner = broker
 
@@ -66,7 +66,7 @@ class AsyncJob(JobView[R_co]):
 
     async def wait(self, timeout: float | None = None) -> Self:
         if not await self.done():
-            future = asyncio.wrap_future(self.broker._watcher.future(self.id))
+            future = asyncio.wrap_future(self.access.future(self.id))
             try:
                 self.record = await asyncio.wait_for(future, timeout)
             except asyncio.TimeoutError:
@@ -88,7 +88,7 @@ class AsyncJob(JobView[R_co]):
         return await self._call(self._job.cancel)
 
     async def events(self, *, follow: bool = True) -> AsyncIterator[JobEvent]:
-        iterator = self.broker._events_of(self.id, follow=follow)
+        iterator = self.access.events(self.id, follow=follow)
         while (each := await self._owner.in_thread(next, iterator, None)) is not None:
             if not isinstance(each, Future):
                 yield each
@@ -137,6 +137,10 @@ class AsyncBroker:
     async def aclose(self) -> None:
         await self.in_thread(self._broker.close)
         self._pool.shutdown(wait=False)
+
+    @property
+    def settings(self) -> BrokerSettings:
+        return self._broker.settings
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -233,7 +237,7 @@ class AsyncBroker:
     ) -> AsyncWaited:
         listed = {job.id: job for job in waited_for}
         pending = {job_id: job for job_id, job in listed.items() if not await job.done()}
-        futures = [asyncio.wrap_future(self._broker._watcher.future(job_id)) for job_id in pending]
+        futures = [asyncio.wrap_future(job.access.future(job_id)) for job_id, job in pending.items()]
         if futures and not (return_when != ALL_COMPLETED and len(pending) < len(listed)):
             await asyncio.wait(futures, timeout=timeout, return_when=return_when)
         # Asked of all of them first, for asyncio complains of errors that nobody has looked at.

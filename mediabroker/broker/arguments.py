@@ -40,11 +40,11 @@ def check_request(spec: Any, provider: Any, options: Any) -> None:
         )
 
 
-def duration(name: str, given: Any) -> timedelta | None:
+def duration(name: str, given: Any, *, longer_than: timedelta | None = timedelta(0)) -> timedelta | None:
     """Return a length of time, given in seconds or as a `timedelta`; None stays None.
 
     Raises:
-        InvalidJobError: it is neither, or not longer than zero.
+        InvalidJobError: it is neither, or not longer than `longer_than`.
     """
     is_number = isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
     if given is None:
@@ -54,7 +54,7 @@ def duration(name: str, given: Any) -> timedelta | None:
             f"{name}: {given!r:.80} is no length of time; give seconds, or a timedelta such as timedelta(hours=6)"
         )
     length = given if isinstance(given, timedelta) else timedelta(seconds=given)
-    if length <= timedelta(0):
+    if longer_than is not None and length <= longer_than:
         raise InvalidJobError(f"{name}: must be longer than zero, got {given}")
     return length
 

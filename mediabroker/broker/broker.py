@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ALL_COMPLETED, Future
+from concurrent.futures import ALL_COMPLETED
 from concurrent.futures import wait as wait_futures
 from datetime import timedelta
 from pathlib import Path
@@ -12,32 +12,26 @@ from typing import Any, Literal, NamedTuple
 from typing_extensions import Self, TypeVar
 
 from mediabroker.broker import prune as pruning
+from mediabroker.broker.access import JobAccess
 from mediabroker.broker.arguments import check_count, check_key, check_request, check_state, duration
-from mediabroker.broker.attempt.attempt import Attempt
-from mediabroker.broker.attempt.choosing import choose, parse_options
+from mediabroker.broker.attempt.choosing import choose
 from mediabroker.broker.attempt.intent import intend
 from mediabroker.broker.attempt.limits import Limits
-from mediabroker.broker.attempt.submitting import submit
 from mediabroker.broker.core import Core, Fleet
 from mediabroker.broker.events.adopting import adopt
 from mediabroker.broker.events.consuming import Consuming
-from mediabroker.broker.following import job_events
-from mediabroker.broker.following.cancelling import cancel
-from mediabroker.broker.following.passing import Pass
 from mediabroker.broker.job import Job
 from mediabroker.broker.plan import Plan, plan
 from mediabroker.clock import Clock, SystemClock
 from mediabroker.config import BrokerSettings, load_settings
-from mediabroker.errors import InvalidJobError, JobNotFoundError, MediaBrokerError
-from mediabroker.events import JobEvent
+from mediabroker.errors import InvalidJobError, JobNotFoundError
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import JobRef
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOptions
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
-from mediabroker.store import attempts, jobs, open_store
-from mediabroker.store.records import JobRecord
+from mediabroker.store import jobs, open_store
 
 __all__ = ["Broker", "Waited"]
 
@@ -87,6 +81,7 @@ class Broker(Consuming):
             settings=settings,
         )
         super().__init__(core)
+        self._access = JobAccess(core, self._watcher)
 
     @classmethod
     def from_config(cls, path: Path | str | None = None) -> Self:
@@ -106,6 +101,11 @@ class Broker(Consuming):
         self._core.fleet.close()
         self._core.stores.close()
         self._core.store.close()
+
+    @property
+    def settings(self) -> BrokerSettings:
+        """The settings that it was made with."""
+        return self._core.settings
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -153,7 +153,7 @@ class Broker(Consuming):
         limits = Limits(duration("deadline", deadline), duration("queue_timeout", queue_timeout))
         choice = choose(self._core, spec, among=provider, options=options, limits=limits)
         job = intend(self._core, spec, choice, limits, options=options, key=idempotency_key)
-        return self._submit(job, choice.provider)
+        return Job(self._access, self._access.submit(job, choice.provider))
 
     def run(
         self,
@@ -202,20 +202,7 @@ class Broker(Consuming):
             InvalidJobError: it has not ended, it succeeded, or this process has no class for its spec.
             UnsupportedError: no provider can run it any more.
         """
-        old = (job if isinstance(job, Job) else self.get(job))._read()
-        if old.state not in (JobState.FAILED, JobState.CANCELLED) or old.spec is None:
-            known = old.state if old.spec is not None else "known by its reference alone"
-            raise InvalidJobError(f"job {old.id} is {known}; only a job that has FAILED or was CANCELLED is retried")
-        limits = Limits(
-            old.deadline_at - old.created_at if old.deadline_at else None,
-            timedelta(seconds=old.queue_timeout_s) if old.queue_timeout_s else None,
-        )
-        options = [parse_options(self._core.fleet, each) for each in old.options]
-        among = [name for name in old.route.providers if name in self._core.fleet] or None
-        choice = choose(self._core, old.spec, among=among, options=options, limits=limits)
-        key = f"{old.idempotency_key or old.id}/retry-of/{old.id}"[-256:]
-        fresh = intend(self._core, old.spec, choice, limits, options=options, key=key, retry_of=old.id)
-        return self._submit(fresh, choice.provider)
+        return Job(self._access, self._access.retry(job.id if isinstance(job, Job) else self.get(job).id))
 
     def get(self, ref: JobRef | str | None = None, *, key: str | None = None) -> Job[Any]:
         """The job with that id or reference, or with that idempotency key, as the store knows it.
@@ -233,17 +220,17 @@ class Broker(Consuming):
                 holder = jobs.by_key(tx, key)
             if holder is None:
                 raise JobNotFoundError(f"no job has the idempotency key {key!r} in {self._core.store.url}")
-            return Job(self, holder)
+            return Job(self._access, holder)
         assert ref is not None
         parsed = JobRef.parse(ref) if isinstance(ref, str) and ref.startswith("job:") else ref
         job_id = parsed.job_id if isinstance(parsed, JobRef) else parsed
         try:
-            return Job(self, self._record(job_id))
+            return Job(self._access, self._access.record(job_id))
         except JobNotFoundError:
             if not isinstance(parsed, JobRef):
                 raise
         adopt(self._core, parsed)
-        return Job(self, self._record(job_id))
+        return Job(self._access, self._access.record(job_id))
 
     def list(
         self,
@@ -263,7 +250,7 @@ class Broker(Consuming):
         wanted = check_state(state)
         with self._core.store.read() as tx:
             found = list(jobs.search(tx, state=wanted, kind=kind, provider=provider, label=label, limit=limit))
-        return (Job(self, record) for record in found)
+        return (Job(self._access, record) for record in found)
 
     def wait(
         self, waited_for: Iterable[Job[Any]], *, timeout: float | None = None, return_when: ReturnWhen = ALL_COMPLETED
@@ -274,7 +261,7 @@ class Broker(Consuming):
             BrokerClosedError: the broker was closed meanwhile; the jobs go on.
         """
         listed = {job.id: job for job in waited_for}
-        futures = {self._watcher.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
+        futures = {self._access.future(job_id): job_id for job_id, job in listed.items() if not job.done()}
         if not (return_when != ALL_COMPLETED and len(futures) < len(listed)):
             wait_futures(futures, timeout, return_when)
         for future in futures:
@@ -286,7 +273,7 @@ class Broker(Consuming):
     def cancel(self, job: Job[Any] | JobRef | str) -> CancelOutcome:
         """Ask the provider to stop a job; see `CancelOutcome` for what it may come to."""
         job_id = job.id if isinstance(job, Job) else self.get(job).id
-        return cancel(self._core, job_id)
+        return self._access.cancel(job_id)
 
     def reconcile(self) -> None:
         """Bring every live job up to date once, and pick up what a crashed process has left. Safe to run from cron.
@@ -294,7 +281,7 @@ class Broker(Consuming):
         Raises:
             ProviderError: a provider could not be asked; the others were.
         """
-        errors = self._pass()
+        errors = self._access.refresh()
         if errors:
             raise errors[0]
 
@@ -307,34 +294,7 @@ class Broker(Consuming):
         Raises:
             InvalidJobError: `older_than` is no `timedelta`.
         """
-        age = duration("older_than", older_than)
+        age = duration("older_than", older_than, longer_than=None)
         if age is None:
             raise InvalidJobError("older_than: None is no length of time; give seconds, or a timedelta")
         return pruning.prune(self._core, age)
-
-    def _pass(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
-        """One pass over the live jobs of `ids`, or over all; the errors met."""
-        return Pass(self._core, ids).run()
-
-    def _submit(self, job: JobRecord, provider: Provider) -> Job[Any]:
-        return Job(self, self._record(submit(Attempt.first(self._core, job, provider))))
-
-    def _events_of(self, job_id: str, *, follow: bool) -> Iterator[JobEvent | Future[None]]:
-        """See `Job.events`; a future between the events is to be waited for before the next is asked for."""
-        if follow:
-            return job_events.follow(self._core, self._watcher, job_id)
-        return job_events.so_far(self._core, job_id)
-
-    def _load(self, job_id: str) -> Attempt:
-        with self._core.store.read() as tx:
-            loaded = attempts.load_one(tx, job_id)
-        if loaded is None:
-            raise JobNotFoundError(f"no job {job_id!r} in {self._core.store.url}")
-        return Attempt(self._core, loaded)
-
-    def _record(self, job_id: str) -> JobRecord:
-        with self._core.store.read() as tx:
-            record = jobs.by_id(tx, job_id)
-        if record is None:
-            raise JobNotFoundError(f"no job {job_id!r} in {self._core.store.url}")
-        return record

@@ -7,22 +7,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import Any, Generic, cast
 
 from typing_extensions import Self, TypeVar
 
-from mediabroker.errors import ErrorCode, JobError, JobFailedError, JobNotFoundError
+from mediabroker.broker.access import JobAccess
+from mediabroker.errors import ErrorCode, JobError, JobFailedError
 from mediabroker.events import JobEvent
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import JobRef
 from mediabroker.results import Frames, JobResult, Transfer
 from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
-from mediabroker.store import attempts, jobs
 from mediabroker.store.records import JobRecord
-
-if TYPE_CHECKING:
-    from mediabroker.broker.broker import Broker
 
 __all__ = ["Attempt", "Job", "JobView"]
 
@@ -47,8 +44,8 @@ class JobView(Generic[R_co]):
     Only `ref` and `attempts` read the store, and none asks the provider.
     """
 
-    def __init__(self, broker: Broker, record: JobRecord) -> None:
-        self.broker = broker
+    def __init__(self, access: JobAccess, record: JobRecord) -> None:
+        self.access = access
         self.record = record
 
     def __eq__(self, other: object) -> bool:
@@ -144,7 +141,7 @@ class JobView(Generic[R_co]):
     @property
     def ref(self) -> JobRef:
         """All that another process on another host needs to find this job."""
-        return self.broker._load(self.id).ref
+        return self.access.attempt(self.id).ref
 
     @property
     def retry_of(self) -> str | None:
@@ -154,24 +151,19 @@ class JobView(Generic[R_co]):
     @property
     def retried_by(self) -> tuple[str, ...]:
         """Ids of the jobs that retry this one, oldest first."""
-        with self.broker._core.store.read() as tx:
-            return tuple(jobs.retries_of(tx, self.id))
+        return self.access.retried_by(self.id)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        with self.broker._core.store.read() as tx:
-            return tuple(
-                Attempt(each.number, each.provider, each.state, each.error, each.started_at, each.ended_at)
-                for each in attempts.all_of(tx, self.id)
-            )
+        attempt = self.access.attempt(self.id)
+        return tuple(
+            Attempt(each.number, each.provider, each.state, each.error, each.started_at, each.ended_at)
+            for each in (*attempt.earlier, attempt.row)
+        )
 
     def _read(self) -> JobRecord:
-        with self.broker._core.store.read() as tx:
-            record = jobs.by_id(tx, self.id)
-        if record is None:
-            raise JobNotFoundError(f"job {self.id} is no longer in the store")
-        self.record = record
-        return record
+        self.record = self.access.record(self.id)
+        return self.record
 
     def _failure(self) -> JobFailedError | None:
         if self.state is JobState.SUCCEEDED:
@@ -205,7 +197,7 @@ class Job(JobView[R_co]):
         Raises:
             ProviderError: it cannot be asked.
         """
-        errors = self.broker._pass([self.id])
+        errors = self.access.refresh([self.id])
         self._read()
         if errors and not self.state.is_terminal:
             raise errors[0]
@@ -219,7 +211,7 @@ class Job(JobView[R_co]):
             BrokerClosedError: the broker was closed meanwhile; the job goes on.
         """
         if not self._read().state.is_terminal:
-            self.record = _awaited(self.broker._watcher.future(self.id), timeout, self.id)
+            self.record = _awaited(self.access.future(self.id), timeout, self.id)
         return self
 
     def result(self, timeout: float | None = None) -> R_co:
@@ -240,11 +232,11 @@ class Job(JobView[R_co]):
 
     def retry(self) -> Job[R_co]:
         """Start a new job from this one's spec; see `Broker.retry`."""
-        return self.broker.retry(self)
+        return Job(self.access, self.access.retry(self.id))
 
     def cancel(self) -> CancelOutcome:
         """Ask the provider to stop the job; durable, repeatable, and honest about what it came to."""
-        return self.broker.cancel(self)
+        return self.access.cancel(self.id)
 
     def events(self, *, follow: bool = True) -> Iterator[JobEvent]:
         """The job's events from its first on, in order; with `follow`, up to the one that ends it.
@@ -252,7 +244,7 @@ class Job(JobView[R_co]):
         Raises:
             BrokerClosedError: the broker was closed before that one came.
         """
-        for each in self.broker._events_of(self.id, follow=follow):
+        for each in self.access.events(self.id, follow=follow):
             if isinstance(each, Future):
                 each.result()
             else:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from typing import Any
 
-from mediabroker.broker import Broker, Job
+from mediabroker.broker import Job
 from mediabroker.cli.failures import Interrupted
 from mediabroker.cli.meter import Meter, metering
 from mediabroker.cli.terminal import Terminal
@@ -18,9 +18,7 @@ __all__ = ["follow"]
 _LOOK_EVERY_S = 0.2
 
 
-def follow(
-    terminal: Terminal, broker: Broker, job: Job[Any], *, timeout_s: float | None = None, cancel_on_interrupt: bool
-) -> None:
+def follow(terminal: Terminal, job: Job[Any], *, timeout_s: float | None = None, cancel_on_interrupt: bool) -> None:
     """Show the job's progress until it has ended.
 
     With `cancel_on_interrupt` the first Ctrl-C asks the job to cancel and waits for what comes of it, the second one
@@ -33,37 +31,31 @@ def follow(
     title = job.spec.input.name if job.spec else job.id
     with metering(terminal.err, title, silent=terminal.json) as meter:
         try:
-            _look_on(broker, job, meter, timeout_s)
+            _look_on(job, meter, timeout_s)
         except KeyboardInterrupt:
             if not cancel_on_interrupt:
                 raise Interrupted(_goes_on(job)) from None
-            _cancel(broker, job, meter)
+            _cancel(job, meter)
 
 
-def _look_on(broker: Broker, job: Job[Any], meter: Meter, timeout_s: float | None) -> None:
+def _look_on(job: Job[Any], meter: Meter, timeout_s: float | None) -> None:
     ends_s = None if timeout_s is None else time.monotonic() + timeout_s
-    future = broker._watcher.future(job.id)
-    try:
-        while not job.done():
-            meter.show(job)
-            left_s = _LOOK_EVERY_S if ends_s is None else min(_LOOK_EVERY_S, ends_s - time.monotonic())
-            if left_s <= 0:
-                raise TimeoutError(f"not ended within {timeout_s:g} s; {_goes_on(job)}")
-            try:
-                future.result(left_s)
-            except FutureTimeoutError:
-                continue
-    finally:
-        future.cancel()
+    while not job.done():
+        meter.show(job)
+        left_s = _LOOK_EVERY_S if ends_s is None else min(_LOOK_EVERY_S, ends_s - time.monotonic())
+        if left_s <= 0:
+            raise TimeoutError(f"not ended within {timeout_s:g} s; {_goes_on(job)}")
+        with suppress(TimeoutError):
+            job.wait(left_s)
 
 
-def _cancel(broker: Broker, job: Job[Any], meter: Meter) -> None:
+def _cancel(job: Job[Any], meter: Meter) -> None:
     try:
         meter.note("cancelling the job; Ctrl-C again leaves without waiting")
         outcome = job.cancel()
         if outcome is CancelOutcome.UNSUPPORTED:
             raise Interrupted(f"the provider cannot cancel this job; {_goes_on(job)}")
-        _look_on(broker, job, meter, None)
+        _look_on(job, meter, None)
     except KeyboardInterrupt:
         raise Interrupted(f"left while the cancel was under way; {_goes_on(job)}") from None
     if job.state is JobState.CANCELLED:

@@ -21,7 +21,7 @@ from mediabroker.cli.follow import follow
 from mediabroker.cli.options import command
 from mediabroker.cli.specs import STATES, duration_of, labels_of, state_of
 from mediabroker.cli.terminal import Terminal
-from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError, ProviderError
+from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundError, MediaBrokerError, ProviderError
 from mediabroker.jobs import known_kinds
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome
@@ -74,8 +74,10 @@ def _list(
     wanted = next(iter(labels_of([label]).items())) if label else None
     with terminal.broker() as broker:
         _check_known(broker, kind, provider)
-        for error in broker._pass():
-            terminal.note(f"a provider cannot be asked now: {error}")
+        try:
+            broker.reconcile()
+        except MediaBrokerError as error:
+            terminal.note(f"a provider cannot be queried now: {error}")
         found = list(broker.list(state=state_wanted, kind=kind, provider=provider, label=wanted, limit=limit))
         terminal.show([job_data(job) for job in found], job_table(found) if found else Text("no jobs", style="dim"))
 
@@ -100,7 +102,7 @@ def _watch(
             for event in job.events():
                 terminal.json_line(event.model_dump(mode="json"))
             return
-        follow(terminal, broker, job, timeout_s=timeout, cancel_on_interrupt=False)
+        follow(terminal, job, timeout_s=timeout, cancel_on_interrupt=False)
         result = job.result()
         terminal.show(job_data(job, result), result_card(result))
 
@@ -140,7 +142,7 @@ def _described(broker: Broker, name: str) -> dict[str, Any]:
         return capabilities_data(provider.type, provider.capabilities())
     except ConfigurationError as error:
         # One instance that cannot be made must not hide the others.
-        return {"type": broker._core.settings.providers[name].type, "error": str(error)}
+        return {"type": broker.settings.providers[name].type, "error": str(error)}
 
 
 def _find(broker: Broker, name: str) -> Job[Any]:

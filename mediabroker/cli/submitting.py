@@ -210,7 +210,7 @@ def _perform(terminal: Terminal, running: Running, spec: JobSpec[Any], *, show: 
         if running.detach:
             terminal.show(job_data(job), job_card(job))
             return
-        follow(terminal, broker, job, timeout_s=running.timeout, cancel_on_interrupt=True)
+        follow(terminal, job, timeout_s=running.timeout, cancel_on_interrupt=True)
         result = job.result()
         if show is None:
             _show_result(terminal, job, result)

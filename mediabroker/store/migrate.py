@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Table, inspect, select, update
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from mediabroker.errors import StoreError
 from mediabroker.store.schema import (
@@ -55,7 +56,9 @@ def _add_columns(tx: Connection, table: Table, *names: str) -> None:
     for name in names:
         column = table.c[name]
         kind = column.type.compile(tx.dialect)
-        default = f" NOT NULL DEFAULT {column.default.arg}" if column.default is not None else ""
+        default = (
+            f" NOT NULL DEFAULT {column.default.arg}" if isinstance(column.default, ScalarElementColumnDefault) else ""
+        )
         tx.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}{default}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +57,7 @@ class JobRecord:
     progress_at: datetime | None = None
     frames: Frames | None = None
     transfer: Transfer | None = None
-    route: Route = Route()
+    route: Route = field(default_factory=Route)
     cancel_requested_at: datetime | None = None
     deadline_at: datetime | None = None
     queue_timeout_s: float | None = None
@@ -109,7 +109,7 @@ class AttemptRecord:
     """When it last came into the provider's queue."""
     stop_asked_at: datetime | None = None
     ended_at: datetime | None = None
-    placement: Placement = Placement()
+    placement: Placement = field(default_factory=Placement)
     staged_at: datetime | None = None
     cleared_at: datetime | None = None
     lease_owner: str | None = None

@@ -106,7 +106,7 @@ class RouteMachine(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        self.broker._pass()
+        self.broker._access.refresh()
 
     @rule(key=keys, really=st.sampled_from([False, False, True]))
     def cancel(self, key: str, really: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from mediabroker.broker.attempt.attempt import Attempt, LeaseLostError
 from mediabroker.broker.attempt.carrying import Carrier, CopyStoppedError, size_of
 from mediabroker.broker.attempt.placement import folder_of, home_of
@@ -14,6 +16,8 @@ from mediabroker.states import JobState
 
 __all__ = ["deliver"]
 
+_log = logging.getLogger(__name__)
+
 _FINAL = frozenset({ErrorCode.OUTPUT_EXISTS, ErrorCode.OUTPUT_MISSING})
 """What no later pass will change."""
 
@@ -24,24 +28,17 @@ def deliver(core: Core, job_id: str) -> None:
     if attempt is None:
         return
     try:
-        _deliver(attempt)
+        if attempt.is_delivering:
+            _deliver(attempt)
+        else:  # another attempt has begun meanwhile
+            _release(attempt)
     except LeaseLostError:
-        return  # another process drives it
+        _log.info("job %s: another process drives the attempt", job_id, extra={"job": job_id})
 
 
 def _deliver(attempt: Attempt) -> None:
-    if not attempt.is_delivering:  # another attempt has begun meanwhile
-        _release(attempt)
-        return
     try:
-        # What the provider itself makes of its finished jobs, such as the playlist above a ladder's renditions.
-        members = [each.status for each in attempt.members]
-        attempt.core.converse(attempt.row.provider, attempt.provider.finish(members))
-        result, problem = _inspect(attempt)
-        if problem is None and attempt.row.placement.output is not None:
-            result = _bring_home(attempt, result)
-    except LeaseLostError:
-        raise
+        result, problem = _finish(attempt)
     except CopyStoppedError:
         with attempt.unit():
             attempt.stop()
@@ -54,6 +51,8 @@ def _deliver(attempt: Attempt) -> None:
     except (ConfigurationError, InvalidJobError) as error:
         # No pass can verify the outputs until a person has changed something.
         _release(attempt, hold_reason=str(error))
+    except LeaseLostError:
+        raise
     except BaseException:
         _release(attempt)
         raise
@@ -63,6 +62,17 @@ def _deliver(attempt: Attempt) -> None:
                 attempt.end(JobState.SUCCEEDED, result=result)
             else:  # what is staged will be cleared
                 attempt.fail(problem, result if attempt.row.placement.output is None else None)
+
+
+def _finish(attempt: Attempt) -> tuple[JobResult, JobError | None]:
+    """Return the result as found at its place, and the first problem with it."""
+    # What the provider itself makes of its finished jobs, such as the playlist above a ladder's renditions.
+    members = [each.status for each in attempt.members]
+    attempt.core.converse(attempt.row.provider, attempt.provider.finish(members))
+    result, problem = _inspect(attempt)
+    if problem is None and attempt.row.placement.output is not None:
+        result = _bring_home(attempt, result)
+    return result, problem
 
 
 def _release(attempt: Attempt, *, hold_reason: str | None = None) -> None:

@@ -71,7 +71,7 @@ def go_on(core: Core, job_id: str) -> None:
 
 
 class Submission:
-    """One run of an attempt's submission, by the process that holds its lease. It is the engine's journal and vendor."""
+    """One run of an attempt's submission, by the holder of its lease: the engine's journal, and its vendor."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt, self._core = attempt, attempt.core
@@ -90,12 +90,9 @@ class Submission:
         except StopRequestedError:
             with self._write():
                 attempt.stop(JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted"))
-        except ProviderError as refusal:
+        except (ProviderError, MediaError) as refusal:
             with self._write():
-                attempt.fail(attempt.provider.classify(refusal))
-        except MediaError as error:
-            with self._write():
-                attempt.fail(error.error)
+                attempt.fail(refusal.error if isinstance(refusal, MediaError) else attempt.provider.classify(refusal))
         except ClosingError:
             with self._write():
                 attempt.change(lease_until=None)

@@ -1,4 +1,4 @@
-"""One pass over live jobs: one snapshot, shared queries, answers merged as they come, and one write for what changed."""
+"""One pass over live jobs: one snapshot, shared queries, answers merged as they come, one write of the changes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def next_pass(broker: Broker) -> None:
 
 def observe(broker: Broker, job_id: str, seen: Mapping[str, Observation]) -> None:
     """Have a broker take in what was seen of a job's vendor jobs, as a pass does."""
-    Pass(broker._core)._merge({job_id: broker._load(job_id)}, seen)
+    Pass(broker._core)._merge({job_id: broker._access.attempt(job_id)}, seen)
 
 
 @pytest.fixture

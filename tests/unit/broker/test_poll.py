@@ -69,7 +69,7 @@ def test_a_defect_met_while_a_job_is_stopped_stops_no_other(
     jobs = {name: broker.submit(spec, provider=name, deadline=timedelta(hours=1)) for name in NAMES}
     monkeypatch.setattr(broker._core.fleet["first"], "cancel", defect)
     clock.advance(3601)
-    errors = broker._pass()
+    errors = broker._access.refresh()
     assert [getattr(each, "provider", None) for each in errors] == ["first"]
-    broker._pass()
+    broker._access.refresh()
     assert {name for name, job in jobs.items() if job.done()} == {"second", "third"}

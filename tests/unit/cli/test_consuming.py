@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mediabroker import AuthenticationError, Broker, InboundMessage, MediaInfo
-from mediabroker.broker import consuming
+from mediabroker.broker.events import consuming
 from mediabroker.callbacks import receive
 from tests.unit.cli.conftest import Cli
 

@@ -103,5 +103,5 @@ def test_the_second_interrupt_leaves_at_once_and_names_the_job(tmp_path: Path, m
 
         monkeypatch.setattr("mediabroker.cli.meter._Lines.show", press)
         with pytest.raises(Interrupted, match=f"mediabroker watch {job.id}"):
-            follow(Terminal(), broker, job, cancel_on_interrupt=True)
+            follow(Terminal(), job, cancel_on_interrupt=True)
         assert job.wait(60).state is JobState.CANCELLED, "whoever looks at the job next asks again"
