@@ -18,7 +18,7 @@ from mediabroker.broker.following.passing import Pass
 from mediabroker.broker.following.watching import Watcher
 from mediabroker.errors import InvalidJobError, JobNotFoundError, MediaBrokerError
 from mediabroker.events import JobEvent
-from mediabroker.spi import CancelOutcome, Provider
+from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
 from mediabroker.store.records import JobRecord
@@ -70,10 +70,6 @@ class JobAccess:
         """Request the end of a job; see `Broker.cancel`."""
         return cancel(self._core, job_id)
 
-    def submit(self, job: JobRecord, provider: Provider) -> JobRecord:
-        """Submit a new job; return the record of the job that its key names."""
-        return self.record(submit(Attempt.first(self._core, job, provider)))
-
     def retry(self, job_id: str) -> JobRecord:
         """Start a new job from the spec of one that has failed or was cancelled; see `Broker.retry`."""
         old = self.record(job_id)
@@ -89,9 +85,8 @@ class JobAccess:
         among = [name for name in old.route.providers if name in self._core.fleet] or None
         choice = choose(self._core, old.spec, among=among, options=options, limits=limits)
         key = f"retry-of-{old.id}"
-        return self.submit(
-            intend(self._core, old.spec, choice, limits, options=options, key=key, retry_of=old.id), choice.provider
-        )
+        fresh = intend(self._core, old.spec, choice, limits, options=options, key=key, retry_of=old.id)
+        return submit(self._core, fresh, choice.provider)
 
     def retried_by(self, job_id: str) -> tuple[str, ...]:
         """Return the ids of the jobs that retry this one, oldest first."""

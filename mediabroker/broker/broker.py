@@ -17,6 +17,7 @@ from mediabroker.broker.arguments import check_count, check_key, check_request, 
 from mediabroker.broker.attempt.choosing import choose
 from mediabroker.broker.attempt.intent import intend
 from mediabroker.broker.attempt.limits import Limits
+from mediabroker.broker.attempt.submitting import submit
 from mediabroker.broker.core import Core, Fleet
 from mediabroker.broker.events.adopting import adopt
 from mediabroker.broker.events.consuming import Consuming
@@ -153,7 +154,7 @@ class Broker(Consuming):
         limits = Limits(duration("deadline", deadline), duration("queue_timeout", queue_timeout))
         choice = choose(self._core, spec, among=provider, options=options, limits=limits)
         job = intend(self._core, spec, choice, limits, options=options, key=idempotency_key)
-        return Job(self._access, self._access.submit(job, choice.provider))
+        return Job(self._access, submit(self._core, job, choice.provider))
 
     def run(
         self,

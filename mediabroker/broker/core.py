@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mediabroker.broker.calling.caller import Caller
 from mediabroker.broker.following.mover import Mover
@@ -17,13 +16,11 @@ from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
 from mediabroker.registry import create_provider
-from mediabroker.spi import Call, Flow, Provider, Reply, Transport, drive
+from mediabroker.spi import Flow, Provider, Transport, drive
 from mediabroker.storage import Stores
 from mediabroker.store import Store
 
 __all__ = ["Core", "Fleet"]
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -92,14 +89,10 @@ class Core:
 
     def converse(self, provider: str, flow: Flow[T]) -> T:
         """Drive a flow that creates nothing: every call is performed, reads are retried."""
-        return drive(flow, lambda call: self.perform(provider, call))
-
-    def perform(self, provider: str, call: Call[Any]) -> Reply:
-        """One call on the wire; refused reads and cancels are retried, a `create` never without its journal."""
-        transport = self.fleet.transport(provider, call.service)
-        _log.debug("call", extra={"provider": provider, "operation": call.operation, "effect": call.effect})
-        return self._caller.perform(self.fleet.named(provider), call, lambda: transport.perform(call))
+        instance = self.fleet.named(provider)
+        return drive(flow, lambda call: self.caller.perform(instance, call))
 
     @cached_property
-    def _caller(self) -> Caller:
-        return Caller(self.clock)
+    def caller(self) -> Caller:
+        """Sends calls: at the vendor's rate, with retries."""
+        return Caller(self.clock, self.fleet.transport)

@@ -86,7 +86,7 @@ def plan(
             return call.stand_in
         if choice.placement.input is not None and f"{_TOKEN}/in/" in json.dumps(call.params):
             raise _NotYetThereError(f"the rest depends on what {call.operation} finds in the staged input")
-        return core.perform(choice.provider.name, call)
+        return core.caller.perform(choice.provider, call)
 
     open_end = None
     try:

@@ -79,28 +79,22 @@ def drive(flow: Flow[T], answer: Callable[[Call[Any]], Reply]) -> T:
     A refusal is thrown into the flow, which may mend it or clean up. An unknown outcome never enters it: it ends the
     drive, like every error that is no refusal.
     """
-    resume: Callable[[], Call[Any]] = flow.__next__
     try:
+        call = next(flow)
         while True:
             try:
-                call = resume()
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            resume = _outcome(flow, answer, call)
+                reply = answer(call)
+            except SubmissionUnknownError:
+                raise
+            except ProviderError as refusal:
+                call = flow.throw(refusal)
+            else:
+                call = flow.send(reply)
+    except StopIteration as end:
+        result: T = end.value
+        return result
     finally:
         flow.close()
-
-
-def _outcome(flow: Flow[T], answer: Callable[[Call[Any]], Reply], call: Call[Any]) -> Callable[[], Call[Any]]:
-    try:
-        reply = answer(call)
-    except SubmissionUnknownError:
-        raise
-    except ProviderError as refusal:
-        thrown = refusal  # the name of an except clause is gone when the lambda runs
-        return lambda: flow.throw(thrown)
-    return lambda: flow.send(reply)
 
 
 class Transport(Protocol):

@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from mediabroker.clock import Clock
 from mediabroker.errors import (
@@ -22,14 +22,12 @@ from mediabroker.errors import (
     SubmissionUnknownError,
     UnavailableError,
 )
-from mediabroker.flows.calls import Call, Flow, Reply, drive
+from mediabroker.flows.calls import Call, Reply
 from mediabroker.flows.journal import Entry, Journal, stored_error
 
 __all__ = ["Engine", "HoldError", "StopRequestedError", "Vendor"]
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class HoldError(MediaBrokerError):
@@ -86,7 +84,7 @@ class Vendor(Protocol):
 
 
 class Engine:
-    """One run of an attempt's submit flow.
+    """Answers the calls of one run of an attempt's submit flow: `drive(flow, Engine(...))`.
 
     Args:
         vendor: performs and searches.
@@ -97,21 +95,19 @@ class Engine:
 
     def __init__(self, vendor: Vendor, journal: Journal, clock: Clock, *, search_late: bool = False) -> None:
         self._vendor, self._journal, self._clock, self._search_late = vendor, journal, clock, search_late
+        self._ordinals = itertools.count()
         self._drift = ""
         self._resent: set[int] = set()
 
-    def run(self, flow: Flow[T]) -> T:
-        """Run the flow to its end.
+    def __call__(self, call: Call[Any]) -> Reply:
+        """Answer the flow's next call.
 
         Raises:
-            HoldError: an outcome is unknown and cannot be settled yet, the vendor refuses for now, or the flow differs
-                from its journal.
-            ProviderError: the vendor refused, and the flow did not handle it.
+            HoldError: an outcome is unknown and cannot be settled yet, the vendor rejects the call for now, or the flow
+                differs from its journal.
+            ProviderError: the vendor rejected the call; `drive` throws it into the flow.
         """
-        ordinals = itertools.count()
-        return drive(flow, lambda call: self._answer(next(ordinals), call))
-
-    def _answer(self, ordinal: int, call: Call[Any]) -> Reply:
+        ordinal = next(self._ordinals)
         entry = self._journal.recall(ordinal, call)
         if entry is not None:
             self._compare(entry, call)

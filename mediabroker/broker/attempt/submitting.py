@@ -30,10 +30,11 @@ from mediabroker.errors import (
     MediaError,
     ProviderError,
 )
-from mediabroker.flows import Call, Engine, Entry, Flow, HoldError, Reply, StopRequestedError
-from mediabroker.spi import CancelOutcome, Member, Observation, ProviderOptions, SubmitContext, Submitted
+from mediabroker.flows import Call, Engine, Entry, Flow, HoldError, Reply, StopRequestedError, drive
+from mediabroker.spi import CancelOutcome, Member, Observation, Provider, ProviderOptions, SubmitContext, Submitted
 from mediabroker.states import JobState
-from mediabroker.store import events
+from mediabroker.store import events, jobs
+from mediabroker.store.records import JobRecord
 
 __all__ = ["Submission", "go_on", "submit"]
 
@@ -44,20 +45,22 @@ _LATE_SEARCHES = timedelta(hours=24)
 """How long after a resend the vendor is searched for a second job."""
 
 
-def submit(attempt: Attempt) -> str:
-    """Submit a new job, or find the one that its idempotency key names; return the id of the job.
+def submit(core: Core, job: JobRecord, provider: Provider) -> JobRecord:
+    """Submit a new job, or find the one that its idempotency key names; return its record.
 
     Raises:
         IdempotencyConflictError: the key belongs to a different request; nothing was stored or sent.
     """
+    attempt, job_id = Attempt.first(core, job, provider), job.id
     try:
-        followed = Submission(attempt).run()
+        if not Submission(attempt).run():
+            return attempt.job
     except KeyTakenError as known:
-        go_on(attempt.core, known.job_id)
-        return known.job_id
-    if followed:
-        go_on(attempt.core, attempt.job.id)
-    return attempt.job.id
+        job_id = known.job_id
+    go_on(core, job_id)
+    with core.store.read() as tx:
+        stored = jobs.by_id(tx, job_id)
+    return stored or job
 
 
 def go_on(core: Core, job_id: str) -> None:
@@ -112,7 +115,7 @@ class Submission:
     def search_late(self) -> None:
         """Replay the flow of a submitted attempt, and cancel what a resent create has started beside it."""
         attempt, now = self._attempt, self._core.clock.now()
-        Engine(self, self, self._core.clock, search_late=True).run(self._flow())
+        drive(self._flow(), Engine(self, self, self._core.clock, search_late=True))
         sent = max((each.sent_at for each in attempt.entries.values() if each.sends > 1 and each.sent_at), default=now)
         pause = max(now - sent, timedelta(minutes=1))
         attempt.change(late_search_at=now + pause if now - sent < _LATE_SEARCHES else None)
@@ -125,7 +128,7 @@ class Submission:
             with self._write():
                 pass  # the intent, before anything is copied
             stage(attempt)
-        return Engine(self, self, self._core.clock).run(self._flow())
+        return drive(self._flow(), Engine(self, self, self._core.clock))
 
     def _flow(self) -> Flow[Submitted]:
         attempt, provider = self._attempt, self._attempt.provider
@@ -218,7 +221,7 @@ class Submission:
         return self._attempt.row.provider
 
     def perform(self, call: Call[Any]) -> Reply:
-        return self._core.perform(self.name, call)
+        return self._core.caller.perform(self._attempt.provider, call)
 
     def settle_time_s(self, call: Call[Any]) -> float | None:
         return self._attempt.provider.settle_time_s(call)

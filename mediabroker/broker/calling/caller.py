@@ -13,7 +13,7 @@ from mediabroker.broker.calling.circuit import Circuit
 from mediabroker.broker.calling.rates import RateLimiter
 from mediabroker.clock import Clock
 from mediabroker.errors import ProviderError, SubmissionUnknownError, UnavailableError
-from mediabroker.spi import Call, Provider, Reply
+from mediabroker.spi import Call, Provider, Reply, Transport
 
 __all__ = ["Caller"]
 
@@ -25,17 +25,21 @@ _jitter = wait_random_exponential(multiplier=0.2, max=_CAP_S)
 
 
 class Caller:
-    """Performs calls for all threads of a broker."""
+    """Performs calls for all threads of a broker.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    Args:
+        transport: finds the transport of a provider's name and a service.
+    """
+
+    def __init__(self, clock: Clock, transport: Callable[[str, str], Transport]) -> None:
+        self._clock, self._transport = clock, transport
         self._rates = RateLimiter(clock)
         self._circuits: dict[tuple[str, str, str], Circuit] = {}
         self._lock = Lock()
         self._never = Event()
 
-    def perform(self, provider: Provider, call: Call[Any], send: Callable[[], Reply]) -> Reply:
-        """The call's reply; a retryable refusal is tried up to five times, as long as the budget lasts.
+    def perform(self, provider: Provider, call: Call[Any]) -> Reply:
+        """Return the call's reply; a retryable refusal is tried up to five times, as long as the budget lasts.
 
         Safe for every effect: a `ProviderError` means that the call had none, and an unknown outcome is no refusal.
 
@@ -45,12 +49,22 @@ class Caller:
             Exception: whatever else the transport raised: the outcome of a `create` is unknown.
         """
         circuit = self._circuit(provider.name, call)
-
-        def send_once() -> Reply:
-            self._rates.wait(provider, call)
-            return _watched(circuit, send)
-
         circuit.begin(provider.name, call.operation)
+        transport = self._transport(provider.name, call.service)
+        for attempt in self._tries(circuit):
+            with attempt:
+                self._rates.wait(provider, call)
+                try:
+                    reply = transport.perform(call)
+                except Exception as error:
+                    is_answer = isinstance(error, ProviderError) and not isinstance(error, _NO_ANSWER)
+                    circuit.answered() if is_answer else circuit.nobody_there()
+                    raise
+                circuit.answered()
+                return reply
+        raise AssertionError("unreachable: the last try raises")
+
+    def _tries(self, circuit: Circuit) -> Retrying:
         return Retrying(
             stop=stop_after_attempt(_ATTEMPTS),
             wait=_wait_s,
@@ -58,7 +72,7 @@ class Caller:
             before_sleep=_report,
             sleep=self._pause,
             reraise=True,
-        )(send_once)
+        )
 
     def _pause(self, seconds: float) -> None:
         self._clock.wait(self._never, seconds)
@@ -68,20 +82,7 @@ class Caller:
             return self._circuits.setdefault((provider, call.service, call.operation), Circuit(self._clock))
 
 
-def _watched(circuit: Circuit, send: Callable[[], Reply]) -> Reply:
-    try:
-        reply = send()
-    except (UnavailableError, SubmissionUnknownError):
-        circuit.nobody_there()
-        raise
-    except ProviderError:
-        circuit.answered()
-        raise
-    except Exception:
-        circuit.nobody_there()
-        raise
-    circuit.answered()
-    return reply
+_NO_ANSWER = (UnavailableError, SubmissionUnknownError)
 
 
 def _worth_it(state: RetryCallState) -> bool:

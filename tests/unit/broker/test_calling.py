@@ -37,6 +37,19 @@ class Limited(LedgerProvider):
         return super().capabilities().model_copy(update={"rates": self.rates})
 
 
+class Wire:
+    """A transport that answers every call with what `answer` gives."""
+
+    def __init__(self, answer: Callable[[], Reply]) -> None:
+        self._answer = answer
+
+    def perform(self, call: Call[Any]) -> Reply:
+        return self._answer()
+
+    def close(self) -> None:
+        return None
+
+
 @pytest.fixture
 def vendor(tmp_path: Any) -> Limited:
     return Limited("ledger", {"folder": tmp_path})
@@ -63,12 +76,12 @@ def test_an_idle_account_may_send_a_tenth_of_its_limit_at_once() -> None:
 def test_each_limit_of_an_account_holds_for_the_calls_it_names(vendor: Limited) -> None:
     vendor.rates = (RateLimit(service="ledger", per_s=100), RateLimit(service="ledger", per_s=2, operations=("Slow",)))
     clock = JumpClock()
-    caller = Caller(clock)
+    caller = Caller(clock, lambda *_: Wire(dict))
 
     def took_s(call: Call[Any], times: int) -> float:
         began_s = clock.monotonic_s()
         for _ in range(times):
-            caller.perform(vendor, call, dict)
+            caller.perform(vendor, call)
         return clock.monotonic_s() - began_s
 
     assert took_s(LOOK, 190) == pytest.approx(2.0, abs=0.1)
@@ -82,10 +95,10 @@ def test_two_instances_of_one_account_share_its_limit(vendor: Limited, account: 
     twin = Limited("twin", {"folder": vendor.options.folder})
     twin.account, twin.rates = vendor.account, vendor.rates
     clock = JumpClock()
-    caller = Caller(clock)
+    caller = Caller(clock, lambda *_: Wire(dict))
     began_s = clock.monotonic_s()
     for each in (vendor, twin, vendor):
-        caller.perform(each, LOOK, dict)
+        caller.perform(each, LOOK)
     assert clock.monotonic_s() - began_s == pytest.approx(2.0)
 
 
@@ -94,10 +107,10 @@ def test_instances_of_different_accounts_do_not_wait_for_each_other(vendor: Limi
     other = Limited("other", {"folder": vendor.options.folder})
     other.account, other.rates = "5678", vendor.rates
     clock = JumpClock()
-    caller = Caller(clock)
+    caller = Caller(clock, lambda *_: Wire(dict))
     began_s = clock.monotonic_s()
     for each in (vendor, other):
-        caller.perform(each, LOOK, dict)
+        caller.perform(each, LOOK)
     assert clock.monotonic_s() == began_s
 
 
@@ -108,11 +121,11 @@ class Episode:
         self.clock = JumpClock()
         self.began_s = self.clock.monotonic_s()
         self.wire, self.answered_s, self.wanted = 0, list[float](), 0
-        caller = Caller(self.clock)
+        caller = Caller(self.clock, lambda *_: Wire(lambda: self._send(down)))
         while self.at_s < 90:
             self.wanted += 1
             try:
-                caller.perform(vendor, LOOK, lambda: self._send(down))
+                caller.perform(vendor, LOOK)
             except ProviderError:
                 pass
             else:
@@ -174,14 +187,15 @@ def test_while_nobody_is_there_one_call_after_each_pause_looks() -> None:
 
 
 def test_a_refusal_is_an_answer_and_opens_nothing(vendor: Limited) -> None:
-    caller = Caller(JumpClock())
 
     def refuse() -> Reply:
         raise ProviderError("no such queue")
 
+    caller = Caller(JumpClock(), lambda *_: Wire(refuse))
+
     for _ in range(50):
         with pytest.raises(ProviderError, match="no such queue"):
-            caller.perform(vendor, LOOK, refuse)
+            caller.perform(vendor, LOOK)
 
 
 def test_a_submit_waits_for_a_vendor_that_does_not_answer_and_sends_one_job(
@@ -189,7 +203,7 @@ def test_a_submit_waits_for_a_vendor_that_does_not_answer_and_sends_one_job(
 ) -> None:
     broker, vendor = make_broker()
     call = Call[Any]("ledger", "SubmitJob", {})
-    circuit = broker._core._caller._circuit("ledger", call)
+    circuit = broker._core.caller._circuit("ledger", call)
     for _ in range(10):
         circuit.nobody_there()
     job = broker.submit(spec)

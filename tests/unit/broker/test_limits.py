@@ -118,7 +118,7 @@ def test_what_cannot_be_submitted_for_an_outage_ends_with_its_deadline(
     make_broker: MakeBroker, spec: Transcode, clock: HandClock
 ) -> None:
     broker, vendor = make_broker()
-    circuit = broker._core._caller._circuit("ledger", Call("ledger", "SubmitJob", {}))
+    circuit = broker._core.caller._circuit("ledger", Call("ledger", "SubmitJob", {}))
     for _ in range(10):
         circuit.nobody_there()
     job = broker.submit(spec, deadline=HOUR)

@@ -99,7 +99,7 @@ def test_one_that_is_slow_is_never_left(make: Make, spec: Transcode, clock: Hand
 
 def test_another_provider_does_what_one_that_is_down_was_never_asked_for(make: Make, spec: Transcode) -> None:
     broker, one, _ = make()
-    circuit = broker._core._caller._circuit("one", Call("ledger", "SubmitJob", {}))
+    circuit = broker._core.caller._circuit("one", Call("ledger", "SubmitJob", {}))
     for _ in range(10):
         circuit.nobody_there()
     job = broker.submit(spec, provider=["one", "two"])
@@ -111,7 +111,7 @@ def test_another_provider_does_what_one_that_is_down_was_never_asked_for(make: M
 def test_one_that_is_down_after_it_has_begun_is_waited_for(make: Make, spec: Transcode, clock: HandClock) -> None:
     broker, one, two = make(one={"steps": ["array", "merge"], "fault": "array:reset", "settle_time_s": 60})
     for _ in range(10):
-        broker._core._caller._circuit("one", Call("ledger", "ListJobs", {})).nobody_there()
+        broker._core.caller._circuit("one", Call("ledger", "ListJobs", {})).nobody_there()
     job = broker.submit(spec, provider=["one", "two"])
     assert (job.state, len(one.ledger.accepted())) == (JobState.SUBMITTING, 1)
     for _ in range(3):
