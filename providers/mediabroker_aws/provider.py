@@ -58,6 +58,9 @@ class BatchProvider(Provider):
     def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
         return self._way.query(members)
 
+    def query_group(self, member: Member) -> str:
+        return self._way.query_group(member)
+
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         return self._way.cancel(members)
 

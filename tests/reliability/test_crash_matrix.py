@@ -25,7 +25,7 @@ from tests.reliability.test_crash_matrix import submit
 submit(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
 """
 
-_COMMITS = 4
+_COMMITS = 3
 """Transactions of one submit, reads among them; a test below holds the count."""
 
 

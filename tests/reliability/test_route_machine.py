@@ -161,7 +161,7 @@ class RouteMachine(RuleBasedStateMachine):
         return {each["origin"]["token"] for each in self.far.ledger.accepted() if each["origin"]["job_id"] in inferred}
 
 
-_SETTINGS = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
+_SETTINGS = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 """The same histories each time, so that what they must have met is met for certain."""
 
 

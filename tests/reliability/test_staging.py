@@ -24,7 +24,7 @@ from tests.unit.broker.conftest import HandClock
 
 VIDEO, MADE = b"a video of 22 bytes...", b"made by the vendor"
 
-_SUBMIT_COMMITS, _DELIVER_COMMITS = 11, 12
+_SUBMIT_COMMITS, _DELIVER_COMMITS = 7, 8
 """Transactions of a staged submit and of a delivery, reads among them; a test below holds the counts."""
 
 

@@ -269,8 +269,8 @@ class Submission:
 
 
 def _backoff_s(holds: int, hold: HoldError) -> float:
-    """When a held submission resumes: as the vendor wishes; after a refusal, later each time."""
+    """When a held submission resumes: after a refusal later each time, and as the vendor wishes; else at any pass."""
     if hold.phase is not None:
-        return hold.retry_after_s or 0.0
+        return 0.0
     ceiling_s = min(2.0 ** min(holds, 10), _BACKOFF_CAP_S)
     return max(hold.retry_after_s or 0.0, random.uniform(ceiling_s / 2, ceiling_s))  # noqa: S311  jitter is no secret
