@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -168,16 +169,19 @@ def _threads_for(height: int) -> int:
 
 def _x264_options(height: int, light: Light) -> dict[str, str]:
     """Source: x264's help, "--mastering-display" and "--cll", which take x265's units."""
-    options = {"threads": str(_threads_for(height))}
+    # Without it, x264 gives other bytes on other instruction sets, and with AVX-512 in each process anew.
+    words = ["cpu-independent=1"]
     mastering, content = _light_words(light)
-    words = [f"mastering-display={mastering}"] if mastering else []
+    words += [f"mastering-display={mastering}"] if mastering else []
     words += [f"cll={content}"] if content else []
-    return {**options, "x264-params": ":".join(words)} if words else options
+    return {"threads": str(_threads_for(height)), "x264-params": ":".join(words)}
 
 
 def _x265_options(height: int, light: Light) -> dict[str, str]:
     """Source: x265 documentation, "Threading, performance" and "VUI options"."""
     words = ["log-level=error", f"frame-threads={_threads_for(height)}", "lookahead-slices=0"]
+    # It has no setting like x264's, and gives other bytes below AVX2: measured with 4.1, equal for AVX2 and AVX-512.
+    words += ["asm=avx2"] if platform.machine() in ("x86_64", "AMD64") else []
     mastering, content = _light_words(light)
     words += ["hdr10=1", f"master-display={mastering}"] if mastering else []
     words += [f"max-cll={content}"] if content else []

@@ -18,6 +18,7 @@ from neuron_worker.encode import codec_of
 from neuron_worker.plan import Plan, Source, make_slices
 from neuron_worker.rgbframes import check_rgb
 from neuron_worker.runtimes import Card, Choice, Runtime, choose, load, load_card
+from neuron_worker.runtimes.golden import digest_of_golden
 from neuron_worker.slicework import SliceFolder
 from neuron_worker.source import examine
 from neuron_worker.workspace import claim, read_record, sha256_of, write_record
@@ -97,7 +98,13 @@ class Job:
         Raises:
             ConfigurationError: it cannot be used on this machine.
         """
-        return load(self.card, Choice(self.plan.runtime, self.plan.variant), workers=self.document.threads)
+        runtime = load(self.card, Choice(self.plan.runtime, self.plan.variant), workers=self.document.threads)
+        if self.plan.golden is not None and digest_of_golden(runtime) != self.plan.golden:
+            raise ConfigurationError(
+                f"{self.plan.runtime} computes {self.plan.variant} on this processor otherwise than where the plan of "
+                "this job was made; run it on machines of one kind, or with the model's exact form"
+            )
+        return runtime
 
 
 def source_of(path: Path, stop: Event) -> Source:
@@ -139,6 +146,7 @@ def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, s
         runtime=choice.runtime,
         variant=choice.variant,
         weights=runtime.weights,
+        golden=digest_of_golden(runtime),
     )
 
 

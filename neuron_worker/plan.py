@@ -64,6 +64,9 @@ class Plan(Value):
     runtime: str
     variant: str
     weights: str
+    golden: str | None = None
+    """Digest of what an int8 network makes of the golden tile. Processors without VNNI may add otherwise: slices of
+    machines that disagree would show in one video. None for arithmetic that differs by rounding at most."""
 
     @property
     def frames(self) -> int:
