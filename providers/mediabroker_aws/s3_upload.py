@@ -12,11 +12,11 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from mediabroker.errors import ProviderError
+from mediabroker.errors import ProviderError, UnavailableError
 from mediabroker.refs import MediaURI
 from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.settings import S3Settings
@@ -38,6 +38,10 @@ _CONTENT_TYPES = {
     "ts": "video/mp2t",
 }
 """What players are told that an object is. Source: RFC 8216, section 4; IANA, "Media Types"."""
+_WHOLE = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+"""botocore sends a checksum with each part. S3 refuses them, named or not, for an upload that has not announced them
+so; with this one a damaged download is noticed, too.
+Source: Amazon S3 User Guide, "Checking object integrity": full-object checksums need no list of the parts' own; 2026."""
 _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 
 
@@ -68,34 +72,47 @@ class Upload:
 
     def _in_parts(self, parts: Iterator[bytes]) -> tuple[int, str]:
         self._abort_abandoned()
-        started = self._client.call("create_multipart_upload", **self._where, **self._about)
+        started = self._client.call("create_multipart_upload", **self._where, **self._about, **_WHOLE)
         upload = {**self._where, "UploadId": started["UploadId"]}
         try:
             done, size_bytes = [], 0
             for number, part in enumerate(parts, start=1):
                 answer = self._client.call("upload_part", **upload, PartNumber=number, Body=part)
-                done.append({"PartNumber": number, **_tags(answer)})
+                done.append({"PartNumber": number, "ETag": answer["ETag"]})
                 size_bytes += len(part)
             answer = self._settled(
                 lambda: self._client.call(
                     "complete_multipart_upload", **upload, **self._condition, MultipartUpload={"Parts": done}
-                )
+                ),
+                repeats_conflicts=False,
             )
         except BaseException:
             self._abort(started["UploadId"])
             raise
         return size_bytes, str(answer["ETag"])
 
-    def _settled(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer to the call that makes the object appear, also when an answer was lost on the way."""
+    def _settled(self, send: Callable[[], dict[str, Any]], *, repeats_conflicts: bool = True) -> dict[str, Any]:
+        """The answer to the call that makes the object appear, also when an answer was lost on the way.
+
+        After a conflict S3 does not complete a multipart upload any more: all of it must be sent again, which is for
+        the caller, who has the bytes.
+        """
         for attempt in range(1, _WRITES + 1):
             try:
                 return send()
             except ProviderError as error:
                 if error.provider_code not in _CONFLICT and (stored := self._already_stored()):
                     return stored
-                again = error.retryable or error.provider_code in _CONFLICT
-                if not again or attempt == _WRITES:
+                is_conflict = error.provider_code in _CONFLICT
+                if is_conflict and not repeats_conflicts:
+                    raise UnavailableError(
+                        f"{self._uri} was being written by another upload; write it again",
+                        provider=error.provider,
+                        operation=error.operation,
+                        provider_code=error.provider_code,
+                        request_id=error.request_id,
+                    ) from error
+                if not (error.retryable or is_conflict) or attempt == _WRITES:
                     raise
                 time.sleep(random.uniform(0, _PAUSE_S * 2**attempt))  # noqa: S311  jitter is no secret
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -138,7 +155,3 @@ def _parts(chunks: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
             number += 1
     if buffer:
         yield bytes(buffer)
-
-
-def _tags(answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name == "ETag" or name.startswith("ChecksumCRC")}

@@ -9,16 +9,6 @@ from typing_extensions import Self
 
 __all__ = ["MotoServer"]
 
-_SERVE = """
-import logging, sys
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-"""
-
 
 class MotoServer:
     """Serves S3, SQS, SNS and EventBridge at `url`.
@@ -29,7 +19,7 @@ class MotoServer:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE],
+            [sys.executable, "-m", "mediabroker_aws.simulator.moto_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from mediabroker.errors import AuthenticationError, ConfigurationError, ErrorCode, MediaError, UnavailableError
+from mediabroker.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ErrorCode,
+    MediaError,
+    ProviderError,
+    UnavailableError,
+)
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from mediabroker_aws import S3Store
@@ -252,3 +259,55 @@ def test_without_a_region_the_setting_is_named(name: str) -> None:
     store = S3Store({"region": None, "profile": "nobody"})
     with pytest.raises(ConfigurationError, match="nobody"):
         store.stat(uri(name))
+
+
+@pytest.mark.parametrize(
+    ("announced", "named", "code"),
+    [
+        ({}, True, "InvalidPart"),
+        ({"ChecksumAlgorithm": "CRC32"}, False, "InvalidRequest"),
+        ({"ChecksumAlgorithm": "CRC32"}, True, None),
+        ({"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}, False, None),
+    ],
+)
+def test_the_simulator_completes_only_uploads_whose_checksums_were_announced(
+    aws: Aws, bucket: str, announced: dict[str, str], named: bool, code: str | None
+) -> None:
+    s3 = aws("s3")
+    upload = {"Bucket": bucket, "Key": "a"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload, **announced)["UploadId"]
+    part = s3.upload_part(**upload, PartNumber=1, Body=b"x", ChecksumAlgorithm="CRC32")
+    tags = {"PartNumber": 1, "ETag": part["ETag"], **({"ChecksumCRC32": part["ChecksumCRC32"]} if named else {})}
+    try:
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [tags]})
+    except s3.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == code
+    else:
+        assert code is None
+
+
+def test_a_large_object_is_completed_under_the_rules_of_s3_and_its_checksum_covers_it_whole(
+    store: S3Store, bucket: str, aws: Aws
+) -> None:
+    store.write(uri(bucket), iter([b"x" * (11 * MIB)]))
+    assert read(store, uri(bucket)) == b"x" * (11 * MIB)
+    assert uploads(aws, bucket) == []
+
+
+def test_a_conflict_at_the_completion_is_left_to_a_new_upload(
+    store: S3Store, bucket: str, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, completions = store._client.call, list[str]()
+
+    def conflicting(name: str, **given: Any) -> Any:
+        if name == "complete_multipart_upload":
+            completions.append(name)
+            if len(completions) == 1:
+                raise ProviderError("conflict", provider_code="ConditionalRequestConflict")
+        return whole(name, **given)
+
+    monkeypatch.setattr(store._client, "call", conflicting)
+    with pytest.raises(UnavailableError, match="write it again"):
+        store.write(uri(bucket), iter([b"x" * (11 * MIB)]))
+    assert (len(completions), uploads(aws, bucket)) == (1, [])
+    store.write(uri(bucket), iter([b"x" * (11 * MIB)]))

@@ -12,7 +12,14 @@ from sqlalchemy import event, select
 from mediabroker import Broker, InvalidJobError, JobNotFoundError, JobState, Transcode
 from mediabroker.broker.following.passing import Pass, Suspects
 from mediabroker.config import BrokerSettings
-from mediabroker.errors import IdempotencyConflictError, ProviderError, ThrottledError, UnavailableError
+from mediabroker.errors import (
+    ConfigurationError,
+    IdempotencyConflictError,
+    MissingDependencyError,
+    ProviderError,
+    ThrottledError,
+    UnavailableError,
+)
 from mediabroker.spi import Call, CancelOutcome, Flow, Member, Observation, Reply, SubmitContext
 from mediabroker.store.schema import inbox
 from tests.ledger import LedgerProvider
@@ -121,6 +128,7 @@ class Throttling(LedgerProvider):
     """Rejects every `SubmitJob` of some steps, for now."""
 
     rejected: tuple[str, ...] = ()
+    error: Exception = ThrottledError("slow down", retry_after_s=0.001)
 
     def connect(self, service: str) -> Any:
         wire, vendor = super().connect(service), self
@@ -128,7 +136,7 @@ class Throttling(LedgerProvider):
         class Wire:
             def perform(self, call: Call[Any]) -> Reply:
                 if call.step in vendor.rejected:
-                    raise ThrottledError("slow down", retry_after_s=0.001)
+                    raise vendor.error
                 return wire.perform(call)
 
             def close(self) -> None:
@@ -311,3 +319,21 @@ def test_handles_of_one_job_are_equal(make_broker: MakeBroker, spec: Transcode) 
     job, other = broker.submit(spec), broker.submit(spec)
     assert job == broker.get(job.id)
     assert len({job, broker.get(job.id), other}) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigurationError("api_key: none is configured"), MissingDependencyError("pip install x")]
+)
+def test_what_could_not_be_sent_for_a_wrong_setting_is_not_unknown_and_is_sent_once_it_is_right(
+    tmp_path: Path, spec: Transcode, clock: HandClock, error: Exception
+) -> None:
+    vendor = Throttling("ledger", {"folder": tmp_path / "vendor", "settle_time_s": None})
+    vendor.rejected, vendor.error = ("array",), error
+    settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}")
+    with Broker(settings, providers={"ledger": vendor}, clock=clock) as broker:
+        job = broker.submit(spec)
+        assert (job.state, job.phase) == (JobState.SUBMITTING, None)
+        assert str(job.hold_reason) == f"ledger cannot send SubmitJob: {error}"
+        vendor.rejected = ()
+        clock.advance(120)
+        assert job.refresh().state is JobState.QUEUED
