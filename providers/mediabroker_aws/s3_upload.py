@@ -41,7 +41,7 @@ _CONTENT_TYPES = {
 _WHOLE = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
 """botocore sends a checksum with each part. S3 refuses them, named or not, for an upload that has not announced them
 so; with this one a damaged download is noticed, too.
-Source: Amazon S3 User Guide, "Checking object integrity": full-object checksums need no list of the parts' own; 2026."""
+Source: Amazon S3 User Guide, "Checking object integrity": full-object checksums need no list of parts; read 2026."""
 _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 
 

@@ -62,12 +62,12 @@ class Intake:
 
     def __call__(self, event: Any, context: Any) -> Any:
         """An answer of the gateway's form to its events; otherwise the answer itself, or `statusCode` and `message`."""
-        if isinstance(event, Mapping) and "dispatch" in event:
-            return self._go_on(event["dispatch"], context)
         if isinstance(event, Mapping) and "requestPayload" in event:
             return self._end_lost(LostInvocation.model_validate(event))
         proxied = is_proxy_event(event)
         try:
+            if isinstance(event, Mapping) and "dispatch" in event:
+                return self._go_on(event["dispatch"], context)
             fields = parse_event(event).fields() if proxied else _object(event)
             answer = self._answer(fields, context)
         except RefusedError as refusal:
@@ -84,19 +84,23 @@ class Intake:
         return {"ended": ended is not None}
 
     def _answer(self, fields: Mapping[str, Any], context: Any) -> dict[str, JsonValue]:
-        try:
-            request = TranscodeRequest.model_validate(fields)
-        except ValidationError as error:
-            raise RefusedError(400, readable(error)) from error
-        self._check(request)
+        request = self._read(fields)
         if not request.is_folder:
             self._refuse_missing(request)
             return {"videos": self._desk.decide(request, [request.src])}
         return self._work_off(request, "", context.function_name, self._settings.budget_s)
 
+    def _read(self, fields: Mapping[str, Any]) -> TranscodeRequest:
+        try:
+            request = TranscodeRequest.model_validate(fields)
+        except ValidationError as error:
+            raise RefusedError(400, readable(error)) from error
+        self._check(request)
+        return request
+
     def _go_on(self, rest: Mapping[str, Any], context: Any) -> dict[str, JsonValue]:
         """The rest of a folder that was too large for one request. Asked for twice, it begins nothing anew."""
-        request = TranscodeRequest.model_validate(rest["request"])
+        request = self._read(rest["request"])
         budget_s = max(0.0, context.get_remaining_time_in_millis() / 1000 - _LEFT_S)
         asked_at = float(rest.get("asked_at", 0.0))
         answer = self._work_off(request, str(rest["after"]), context.function_name, budget_s, asked_at)
@@ -146,13 +150,9 @@ class Intake:
             raise _explained(error, request) from error
 
     def _check(self, request: TranscodeRequest) -> None:
-        settings = self._settings
-        if not settings.allows(request.bucket):
-            raise RefusedError(403, f"bucket: {request.bucket!r} is not one that this service works in")
-        if not request.src.startswith(settings.input_prefix):
-            raise RefusedError(403, f"src: {request.src!r} does not lie below {settings.input_prefix}")
-        if not request.dst.startswith(settings.output_prefix):
-            raise RefusedError(403, f"dst: {request.dst!r} does not lie below {settings.output_prefix}")
+        """Refuse what lies outside the places of this service, whichever way the request has come."""
+        if problem := self._settings.misplaced(request.bucket, request.src, request.dst):
+            raise RefusedError(403, problem)
         if request.is_folder and request.dst.startswith(request.src):
             raise RefusedError(400, "dst: it lies in src, so the outputs of this request would be sources of the next")
 

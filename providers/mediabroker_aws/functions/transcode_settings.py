@@ -53,6 +53,16 @@ class TranscoderSettings(BaseSettings):
     def allows(self, bucket: str) -> bool:
         return bucket in {each.strip() for each in self.buckets.split(",")}
 
+    def misplaced(self, bucket: str, src: str, dst: str) -> str | None:
+        """Return what lies outside the places of this service, or None."""
+        if not self.allows(bucket):
+            return f"bucket: {bucket!r} is not one that this service works in"
+        if not src.startswith(self.input_prefix):
+            return f"src: {src!r} does not lie below {self.input_prefix}"
+        if not dst.startswith(self.output_prefix):
+            return f"dst: {dst!r} does not lie below {self.output_prefix}"
+        return None
+
 
 def load_settings() -> TranscoderSettings:
     """The settings from the environment.

@@ -99,6 +99,8 @@ class Worker:
             return self._succeeded(claim)  # only the last word was not said
         self._clear(claim)
         asked = status.request
+        if problem := self._settings.misplaced(asked.bucket, asked.src, asked.dst):
+            raise MediaError(ErrorCode.INPUT_DENIED, problem)
         renditions = choose_renditions(asked.type, asked.v_height, asked.v_bitrate)
         check_fits(read_metadata(self._store, status.source), renditions, self._settings)
         with workplace(Path(tempfile.gettempdir()) / "mediabroker-transcode") as folder:

@@ -77,9 +77,9 @@ def _route(jobs: UpscaleJobs, request: ApiRequest) -> dict[str, JsonValue]:
     if (named := _JOB_PATH.fullmatch(path)) is None:
         return build_error(404, NOT_FOUND, f"there is nothing at {path}; use POST /, GET /jobs or GET /jobs/{{id}}")
     if request.method == "DELETE":
-        view = jobs.cancel(named["id"])
+        view = jobs.cancel(named["id"], caller=request.caller)
         return respond(200 if view.outcome is CancelOutcome.TOO_LATE else 202, _shown(view))
-    return _only("GET", request, also="DELETE") or respond(200, _shown(jobs.look(named["id"])))
+    return _only("GET", request, also="DELETE") or respond(200, _shown(jobs.look(named["id"], caller=request.caller)))
 
 
 def _only(method: str, request: ApiRequest, *, also: str = "") -> dict[str, JsonValue] | None:
@@ -111,17 +111,17 @@ def _list(jobs: UpscaleJobs, request: ApiRequest) -> dict[str, JsonValue]:
     asked = [each for each in str(ids).split(",") if each]
     if len(asked) > QUERY_LIMIT:
         raise RefusedError(400, f"ids: {len(asked)} jobs; ask for {QUERY_LIMIT} at most")
-    answers = [(each, _told(jobs, each)) for each in asked if re.fullmatch(ID_FORM, each)]
+    answers = [(each, _told(jobs, each, request.caller)) for each in asked if re.fullmatch(ID_FORM, each)]
     troubles = [answer for _, answer in answers if isinstance(answer, Exception)]
     if troubles and not any(isinstance(answer, JobView) for _, answer in answers):
         raise troubles[0]
     return respond(200, {"jobs": [_listed(job_id, answer) for job_id, answer in answers if answer is not None]})
 
 
-def _told(jobs: UpscaleJobs, job_id: str) -> JobView | Exception | None:
+def _told(jobs: UpscaleJobs, job_id: str, caller: str) -> JobView | Exception | None:
     """The job, None where there is none, or why it cannot be told of now; the others are told of all the same."""
     try:
-        return jobs.look(job_id)
+        return jobs.look(job_id, caller=caller)
     except JobNotFoundError:
         return None
     except Exception as error:

@@ -44,11 +44,6 @@ _RUNS = range(1, 101)
 """How often the same request for the same source may follow a job that failed, or a key one that was refused."""
 
 
-def _first(ids: Sequence[str], leads_to: Callable[[str], bool]) -> str:
-    """The first id that leads to the job; the last one where none does."""
-    return next((each for each in ids if leads_to(each)), ids[-1])
-
-
 class _EndedError(Exception):
     """The job has ended before all of it was submitted; `refusal`: Batch has taken no part of it, and this is why."""
 
@@ -92,18 +87,23 @@ class UpscaleJobs:
             spec=spec,
             options=order.options,
             created_at=self._clock.now(),
+            caller=derive_id("caller", caller),
         )
         job_id = self._id_of_key(caller, key) if key is not None else self._id_of_request(fresh, caller)
+        assert job_id is not None
         return self._begin(fresh.model_copy(update={"job_id": job_id}))
 
-    def look(self, job_id: str) -> JobView:
+    def look(self, job_id: str, *, caller: str | None = None) -> JobView:
         """What is known of a job; a submission that was broken off goes on.
 
+        Args:
+            caller: who asks; only the caller who started a job is answered. None: the service itself.
+
         Raises:
-            JobNotFoundError: there is no such job, or nobody has asked for it for so long that Batch has forgotten it.
+            JobNotFoundError: the caller has started no such job, or Batch has forgotten it meanwhile.
             ProviderError: it cannot be told now.
         """
-        ticket = self._ticket(job_id)
+        ticket = self._ticket(job_id, caller)
         if ended := self._ledger.read(job_id, "end"):
             return JobView.model_validate(ended)
         try:
@@ -117,21 +117,22 @@ class UpscaleJobs:
     def find(self, key: str, *, caller: str) -> JobView | None:
         """The job that the caller has started under an idempotency key."""
         try:
-            return self.look(self._id_of_key(caller, key))
+            job_id = self._id_of_key(caller, key, create=False)
+            return self.look(job_id, caller=caller) if job_id is not None else None
         except JobNotFoundError:
             return None
 
-    def cancel(self, job_id: str) -> JobView:
+    def cancel(self, job_id: str, *, caller: str | None = None) -> JobView:
         """Stop a job; `outcome` of the view says what it came to. Also of a job that is still being submitted.
 
         Raises:
             JobNotFoundError: there is no such job.
         """
-        before = self.look(job_id)
+        before = self.look(job_id, caller=caller)
         if before.state.is_terminal:
             return before.model_copy(update={"outcome": CancelOutcome.TOO_LATE})
         self._ledger.write(job_id, "cancel", {"at": self._clock.now().isoformat()})
-        outcome = self._stop(self._ticket(job_id))
+        outcome = self._stop(self._ticket(job_id, caller))
         return self.look(job_id).model_copy(update={"outcome": outcome})
 
     def close(self) -> None:
@@ -273,24 +274,38 @@ class UpscaleJobs:
         output: str = ticket.spec.output.key
         return JobView(id=ticket.job_id, reference=str(ref), state=state, key=ticket.key, output=output, **more)
 
-    def _ticket(self, job_id: str) -> Ticket:
+    def _ticket(self, job_id: str, caller: str | None) -> Ticket:
         ticket = self._ledger.ticket(job_id)
-        if ticket is None:
+        is_foreign = (
+            ticket is not None and caller is not None and ticket.caller not in ("", derive_id("caller", caller))
+        )
+        if ticket is None or is_foreign:
             raise JobNotFoundError(f"there is no job {job_id}")
         return ticket
 
-    def _id_of_key(self, caller: str, key: str) -> str:
+    def _id_of_key(self, caller: str, key: str, *, create: bool = True) -> str | None:
         """The id of the job that this key leads to: a new one only where Batch has refused the last outright."""
-        ids = [derive_id("key", caller, key, *([str(run)] if run > 1 else [])) for run in _RUNS]
-        return _first(ids, lambda job_id: not (self._ledger.read(job_id, "end") or {}).get("untouched"))
+        names = [derive_id("key", caller, key, *([str(run)] if run > 1 else [])) for run in _RUNS]
+        return self._first(names, lambda job_id: not (self._ledger.read(job_id, "end") or {}).get("untouched"), create)
 
-    def _id_of_request(self, fresh: Ticket, caller: str) -> str:
+    def _id_of_request(self, fresh: Ticket, caller: str) -> str | None:
         """The id of the job that this request has, or would have: a new one only when the last has come to nothing."""
         stat = self._store.stat(fresh.spec.input)
         if stat is None:
             raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{fresh.spec.input} does not exist")
-        ids = [derive_id("request", caller, fresh.fingerprint, stat.version, str(run)) for run in _RUNS]
-        return _first(ids, lambda job_id: self._ledger.ticket(job_id) is None or not self._is_over(job_id))
+        names = [derive_id("request", caller, fresh.fingerprint, stat.version, str(run)) for run in _RUNS]
+        return self._first(
+            names, lambda job_id: self._ledger.ticket(job_id) is None or not self._is_over(job_id), create=True
+        )
+
+    def _first(self, names: Sequence[str], leads_to: Callable[[str], bool], create: bool) -> str | None:
+        """The job of the first name that leads to one; of the last one where none does."""
+        job_id = None
+        for name in names:
+            job_id = self._ledger.named(name, create=create)
+            if job_id is None or leads_to(job_id):
+                break
+        return job_id
 
     def _is_over(self, job_id: str) -> bool:
         """Whether the job came to nothing that the same request could be answered with."""

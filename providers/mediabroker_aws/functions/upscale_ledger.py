@@ -1,6 +1,7 @@
 """What the service remembers, as objects that only the first writer can write. Its only state beside Batch itself.
 
-Below `<work>/requests/<job id>/`:
+`<work>/requests/names/<derived name>` names the job that a key or a request leads to: ids themselves are random. Below
+`<work>/requests/<job id>/`:
 
     request               what was asked for, and what the reads before the first submit have told
     <step>.<n>.sent       somebody is about to submit this step for the n-th time; whoever wrote it may
@@ -25,11 +26,14 @@ from mediabroker.errors import AuthenticationError, ErrorCode, MediaError
 from mediabroker.jobs import SuperResolution
 from mediabroker.models import Value
 from mediabroker.objects import ObjectStore
-from mediabroker.refs import MediaURI, base32, token_for
+from mediabroker.refs import MediaURI, base32, new_job_id, token_for
 from mediabroker.spi import SubmitContext
 from mediabroker_aws.options import BatchOptions
 
 __all__ = ["Ledger", "Ticket", "Told", "derive_id"]
+
+
+_NAMES = "names"
 
 
 class Told(Value, frozen=True):
@@ -49,6 +53,8 @@ class Ticket(Value, frozen=True):
     spec: SuperResolution
     options: BatchOptions
     created_at: datetime
+    caller: str = ""
+    """Digest of the caller who asked for it: nobody else is answered about it. Empty in tickets of release 0.1."""
     told: tuple[Told, ...] = ()
 
     @property
@@ -101,6 +107,18 @@ class Ledger:
                 return False
             raise _denied(error, name) from error
         return True
+
+    def named(self, name: str, *, create: bool) -> str | None:
+        """Return the id of the job that a derived name stands for: a random one, so that no caller can derive it."""
+        if found := self.read(_NAMES, name):
+            return str(found["id"])
+        if self.ticket(name) is not None:  # of release 0.1, whose ids were the names themselves
+            return name
+        if not create:
+            return None
+        self.write(_NAMES, name, {"id": new_job_id()})
+        found = self.read(_NAMES, name)
+        return str(found["id"]) if found else None
 
     def ticket(self, job_id: str) -> Ticket | None:
         """The job of that id, or None."""

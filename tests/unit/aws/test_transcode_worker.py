@@ -324,6 +324,18 @@ def test_a_dispatch_that_comes_twice_begins_nothing_again_that_has_ended(
     assert service.keys("out/") == [STATUS]
 
 
+@pytest.mark.parametrize("elsewhere", [{"bucket": "another-bucket"}, {"src": 5}, {"dst": "in/deeper/"}], ids=str)
+def test_a_dispatch_reaches_no_further_than_a_request(
+    service: Service, tmp_path: Path, elsewhere: dict[str, Any]
+) -> None:
+    request = {"bucket": service.bucket, "src": "in/", "dst": "out/", "time": TIME, "type": "mp4", **elsewhere}
+    context = Context("transcode", "arn", "id", time.time() + 100, memory_mb=1024)
+    rest = {"request": request, "after": "", "asked_at": time.time()}
+    answer = service.simulator.find("transcode").handler({"dispatch": rest}, context)
+    assert answer["statusCode"] in (400, 403)
+    assert service.keys("out/") == []
+
+
 class _Unreachable:
     """A worker whose downloads do not get through the first `runs` times; before `claims_from` it cannot even begin."""
 

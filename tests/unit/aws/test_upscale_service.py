@@ -13,8 +13,12 @@ import httpx
 import numpy as np
 import pytest
 
+from mediabroker.errors import JobNotFoundError
 from mediabroker.refs import JobRef
+from mediabroker.states import JobState
 from mediabroker_aws.functions.upscale import handler
+from mediabroker_aws.functions.upscale_ledger import derive_id
+from mediabroker_aws.functions.upscale_order import parse_order
 from mediabroker_aws.simulator import HOLD, Exited
 from tests.unit.aws.upscaling import Service, error_of
 from tests.unit.broker.conftest import HandClock
@@ -292,3 +296,19 @@ def test_a_service_without_settings_says_which(monkeypatch: pytest.MonkeyPatch) 
     answer: Any = handler({"httpMethod": "GET", "path": "/jobs", "requestContext": {}}, None)
     assert answer["statusCode"] == 500
     assert "bucket" in json.loads(answer["body"])["error"]["message"]
+
+
+def test_a_caller_neither_reads_nor_cancels_anothers_job_nor_derives_its_id(service: Service) -> None:
+    jobs = service.rig.jobs
+    order = parse_order(_CLIP)
+    started = jobs.accept(order, caller="key-of-a", key="k")
+    assert jobs.accept(order, caller="key-of-a", key="k").id == started.id
+    assert jobs.find("k", caller="key-of-b") is None
+    for attempt in (jobs.look, jobs.cancel):
+        with pytest.raises(JobNotFoundError):
+            attempt(started.id, caller="key-of-b")
+    assert jobs.look(started.id, caller="key-of-a").state is not JobState.CANCELLED
+    assert started.id != derive_id("key", "key-of-a", "k"), "who knows a key id and guesses a key knows no job"
+    assert service.get(f"/jobs/{started.id}").status_code == 404
+    assert service.delete(f"/jobs/{started.id}").status_code == 404
+    assert service.get("/jobs", ids=started.id).json() == {"jobs": []}

@@ -44,7 +44,7 @@ class Service:
     def ids(self) -> set[str]:
         """Of all jobs that the service has written down."""
         listed = self.account.s3.list_objects_v2(Bucket=self.account.bucket, Prefix="wip/requests/")
-        return {each["Key"].split("/")[2] for each in listed.get("Contents", ())}
+        return {each["Key"].split("/")[2] for each in listed.get("Contents", ())} - {"names"}
 
     def advance(self, steps: int = 12) -> None:
         for _ in range(steps):
