@@ -116,7 +116,9 @@ class Ledger:
             return name
         if not create:
             return None
-        self.write(_NAMES, name, {"id": new_job_id()})
+        fresh = new_job_id()
+        if self.write(_NAMES, name, {"id": fresh}):
+            return fresh
         found = self.read(_NAMES, name)
         return str(found["id"]) if found else None
 

@@ -79,8 +79,9 @@ def test_what_s3_says_of_the_services_own_records(
 
 
 def test_a_source_that_may_not_be_read_is_the_callers_to_mend(against_s3: UpscaleJobs, scripted: Scripted) -> None:
-    nothing = s3_error(404, "NoSuchKey")
-    scripted.answers = [nothing, nothing, s3_error(403, "AccessDenied")]  # the job is looked for first
+    nothing, stored = s3_error(404, "NoSuchKey"), reply(200, b"", ETag='"e"')
+    # The job's name is looked up and stored first, then the job itself.
+    scripted.answers = [nothing, nothing, stored, nothing, nothing, s3_error(403, "AccessDenied")]
     status, error, _ = post(against_s3)
     assert (status, error["code"]) == (403, "INPUT_DENIED")
     assert "in/clip.mp4" in error["message"]
