@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from mediabroker.broker.core import Core
-from mediabroker.errors import UnsupportedError
+from mediabroker.errors import ErrorCode, MediaError, UnsupportedError
 from mediabroker.jobs import JobSpec
+from mediabroker.objects import is_inner_name
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.spi import Provider
 from mediabroker.store.records import Placement
@@ -61,12 +62,26 @@ def placed(spec: JobSpec[Any], placement: Placement) -> JobSpec[Any]:
 
 
 def home_of(placement: Placement, made: MediaURI) -> MediaURI:
-    """Where in the job's own output something belongs that lies in the staged one."""
+    """Return where a file of the staged output's folder belongs in the job's own output.
+
+    Raises:
+        MediaError: `PROVIDER_INTERNAL`; the vendor names a file outside that folder, or one that would leave the job's
+            own: with an empty, `.` or `..` part, a drive or a backslash.
+    """
     assert placement.output is not None
     assert placement.target is not None
     if made == placement.output:
         return placement.target
-    below = made.key.removeprefix(placement.output.key[: placement.output.key.rfind("/") + 1])
+    base = placement.output.key[: placement.output.key.rfind("/") + 1]
+    below = made.key.removeprefix(base)
+    is_staged = (made.scheme, made.bucket) == (placement.output.scheme, placement.output.bucket)
+    if not is_staged or not made.key.startswith(base) or not is_inner_name(below):
+        raise MediaError(
+            ErrorCode.PROVIDER_INTERNAL,
+            f"the provider names the output file {str(made)!r}, which cannot be delivered; names must lie below "
+            f"{_folder_text(placement.output)} and have no empty, '.' or '..' part, no drive and no backslash",
+            retryable=False,
+        )
     return _beside(placement.target, below)
 
 
@@ -108,7 +123,7 @@ def _name(output: MediaURI) -> str:
     """The output's own name, for it may hold placeholders and tells the format; none that is not a plain name."""
     if output.is_folder:
         return ""
-    plain = output.name not in (".", "..") and len(output.name.encode()) <= _NAME_LIMIT_BYTES
+    plain = is_inner_name(output.name) and len(output.name.encode()) <= _NAME_LIMIT_BYTES
     return output.name if plain else f"output{_suffix(output)}"
 
 

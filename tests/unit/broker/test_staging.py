@@ -13,7 +13,7 @@ import pytest
 from mediabroker import Broker, JobState, Transcode
 from mediabroker.broker.attempt.placement import home_of, place
 from mediabroker.config import BrokerSettings
-from mediabroker.errors import ConfigurationError, ErrorCode, UnavailableError, UnsupportedError
+from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, UnavailableError, UnsupportedError
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output, Transfer
 from mediabroker.spi import CancelOutcome
@@ -125,6 +125,74 @@ def test_names_beside_an_output_come_home_as_they_are(staged: str, target: str, 
     found = home_of(placement, MediaURI(made))
     assert (found, found.key) == (MediaURI(home), MediaURI(home).key)
     assert home_of(placement, MediaURI(staged)) == MediaURI(target)
+
+
+OUTWARD_NAMES = ["../x", "..", ".", "a/../../x", "./x", "a//x", "/x", "/etc/x", "..\\x", "a\\x", "C:x", "C:/x", "C:\\x"]
+
+
+@pytest.mark.parametrize("name", OUTWARD_NAMES)
+@pytest.mark.parametrize("target", ["/d/hls/a.m3u8", "/d/hls/", "s3://bkt/d/a.m3u8"])
+def test_names_that_leave_the_outputs_folder_have_no_place_in_it(name: str, target: str) -> None:
+    placement = Placement(output=MediaURI("s3://stage/out/a.m3u8"), target=MediaURI(target))
+    with pytest.raises(MediaError, match="cannot be delivered") as caught:
+        home_of(placement, MediaURI(f"s3://stage/out/{name}"))
+    assert (caught.value.error.blame, caught.value.error.retryable) == ("provider", False)
+
+
+@pytest.mark.parametrize("name", ["..x", "x..", ".hidden/x", "a/...", "a.b/c.d", "CD:x", "%2e%2e/x", "a b~/~x"])
+def test_names_that_only_look_like_it_are_delivered_below_the_outputs_folder(name: str) -> None:
+    placement = Placement(output=MediaURI("s3://stage/out/a.m3u8"), target=MediaURI("/d/a.m3u8"))
+    assert home_of(placement, MediaURI(f"s3://stage/out/{name}")).key == f"/d/{name}"
+
+
+@pytest.mark.parametrize("name", OUTWARD_NAMES)
+def test_a_job_whose_vendor_makes_a_file_outside_its_folder_has_failed_and_nothing_was_copied(
+    make: Make, spec: Transcode, tmp_path: Path, name: str
+) -> None:
+    broker, vendor, buckets = make()
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    job = broker.submit(spec.model_copy(update={"output": MediaURI(tmp_path / "in" / "deep" / "a.mp4")}))
+    buckets.names_of_no_file = [name]
+    finish(vendor, buckets, beside="inside.ts")
+    error = job.exception(timeout=20)
+    assert error is not None
+    assert (error.error.code, error.error.retryable) == (ErrorCode.PROVIDER_INTERNAL, False)
+    assert repr(name)[1:-1] in error.error.message
+    assert list((tmp_path / "in").rglob("*.*")) == []
+
+
+@pytest.mark.parametrize("uri", ["{secret}", "s3://media/secret", "s3://staging/secret", "https://host/secret"])
+def test_a_job_whose_vendor_announces_a_file_of_another_place_has_failed_and_it_was_not_read(
+    make: Make, spec: Transcode, tmp_path: Path, uri: str
+) -> None:
+    broker, vendor, buckets = make()
+    (tmp_path / "secret").write_bytes(b"secret")
+    for bucket in ("media", "staging"):
+        buckets.put(f"s3://{bucket}/secret", b"secret")
+    announced = MediaURI(uri.format(secret=tmp_path / "secret"))
+    whole = vendor._observe
+
+    def observe(member: Any, job: Any) -> Any:
+        seen = whole(member, job)
+        result = JobResult(outputs=(Output(uri=member.output), Output(uri=announced)))
+        return seen.model_copy(update={"result": result}) if seen.state is JobState.SUCCEEDED else seen
+
+    vendor._observe = observe  # type: ignore[method-assign]  # a vendor that announces what it has not made
+    job = broker.submit(spec)
+    finish(vendor, buckets)
+    error = job.exception(timeout=20)
+    assert error is not None
+    assert error.error.code is ErrorCode.PROVIDER_INTERNAL
+    assert not spec.output.path.exists()
+
+
+def test_a_mark_that_stands_for_a_folder_is_no_file_to_deliver(make: Make, spec: Transcode) -> None:
+    broker, vendor, buckets = make()
+    job = broker.submit(spec)
+    buckets.names_of_no_file = ["", "720p/"]
+    finish(vendor, buckets)
+    job.result(timeout=20)
+    assert spec.output.path.read_bytes() == b"made"
 
 
 def test_a_percent_sign_in_an_outputs_name_stays_one_where_it_is_staged(make: Make) -> None:
