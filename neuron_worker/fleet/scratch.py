@@ -8,68 +8,64 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
+from mediabroker.media.publish import is_at, own_folder, private_folder, sweep
 from neuron_worker.failures import heed
 
 __all__ = ["Scratch", "check_room"]
 
 _LOOK_S = 0.1
 _MARGIN_BYTES = 16 << 20
+_RUN, _SHARED = "mediabroker-run-", "mediabroker-source-"
+_SHARED_NAME = re.compile(_SHARED + "[0-9a-f]{32}")
 
 
 class Scratch:
-    """A folder of this user's, shared by all workers on this machine. Names in it are given here, never by callers.
+    """A folder of this user's, shared by all workers on this machine. Only what is named as here is ever removed.
 
     Raises:
-        ConfigurationError: it cannot be made, or others may look into it.
+        ConfigurationError: it cannot be made, is a link, or others may look into it.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = root.stat()
+            root.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(root)
+            found = root.lstat()
         except OSError as error:
-            raise ConfigurationError(f"the scratch folder {root} cannot be made: {error.strerror}") from error
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise ConfigurationError(f"the scratch folder {root} cannot be used: {error.strerror}") from error
+        if found.st_mode & 0o077:
             raise ConfigurationError(f"the scratch folder {root} is open to others; chmod 700 it, or choose another")
 
     @contextmanager
     def private(self) -> Iterator[Path]:
         """A new, empty folder for the body alone."""
-        while True:
-            folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._root))
-            lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_there(folder, lock):
-                break
-            os.close(lock)  # swept away before it was locked
-        try:
+        with private_folder(self._root, _RUN) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
     @contextmanager
     def shared(
-        self, name: str, stop: Event, *, ready: Callable[[Path], bool], prepare: Callable[[Path], None]
+        self, digest: str, stop: Event, *, ready: Callable[[Path], bool], prepare: Callable[[Path], None]
     ) -> Iterator[Path]:
-        """The folder `name`, which stays while the body runs; one worker alone prepares it, if it is not ready.
+        """The folder of the content `digest`, 32 hex digits, which stays while the body runs.
 
-        Whatever nobody works with is removed first.
+        One worker alone prepares it, if it is not ready. Folders of other contents that no worker uses are removed
+        first.
 
         Raises:
             InterruptedWorkError: `stop` was set.
+            ConfigurationError: a link, or another user's folder, stands at its name.
         """
-        folder = self._root / name
-        self._sweep(keep=folder)
+        folder = self._root / f"{_SHARED}{digest}"
+        sweep(self._root, _SHARED_NAME, keep=folder)
         while True:
             with _held(folder, fcntl.LOCK_SH, stop):
                 if ready(folder):
@@ -79,22 +75,6 @@ class Scratch:
             with _held(folder, fcntl.LOCK_EX, stop, unless=lambda: ready(folder)):
                 if not ready(folder):
                     prepare(folder)
-
-    def _sweep(self, keep: Path) -> None:
-        for folder in self._root.iterdir():
-            if folder == keep or not folder.is_dir():
-                continue
-            try:
-                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            except OSError:  # somebody else has just removed it
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(lock)
 
 
 def check_room(folder: Path, need_bytes: int) -> None:
@@ -113,11 +93,18 @@ def check_room(folder: Path, need_bytes: int) -> None:
 @contextmanager
 def _held(folder: Path, how: int, stop: Event, *, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            own_folder(folder)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except PermissionError as error:
+            raise ConfigurationError(f"the scratch folder {folder} cannot be used: {error.strerror}") from error
+        except FileNotFoundError:
+            if not folder.parent.is_dir():
+                raise
+            continue  # another worker has just removed it
         try:
             _lock(lock, how, stop, unless)
-            if _is_there(folder, lock):
+            if is_at(folder, lock):
                 yield
                 return
         finally:
@@ -133,10 +120,3 @@ def _lock(lock: int, how: int, stop: Event, unless: Callable[[], bool]) -> None:
             stop.wait(_LOOK_S)
         else:
             return
-
-
-def _is_there(folder: Path, lock: int) -> bool:
-    try:
-        return os.path.samestat(folder.stat(), os.fstat(lock))
-    except FileNotFoundError:
-        return False

@@ -37,6 +37,7 @@ from neuron_worker.fleet.shelf import Shelf
 
 _NEVER = Event()
 _WAIT_S = 60.0
+_DIGEST = "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -130,15 +131,51 @@ def test_private_folders_are_private_and_vanish(tmp_path: Path) -> None:
 
 def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    (tmp_path / "run-dead").mkdir()
-    (tmp_path / "run-dead" / "slice.part").write_text("x")
-    (tmp_path / "source-used").mkdir()
-    lock = os.open(tmp_path / "source-used", os.O_RDONLY)
+    used, dead = (tmp_path / f"mediabroker-source-{digit * 32}" for digit in "ab")
+    for folder in (used, dead, tmp_path / "mediabroker-run-dead_123"):
+        folder.mkdir()
+        (folder / "slice.part").write_text("x")
+    lock = os.open(used, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_SH)
-    with scratch.private(), scratch.shared("new", _NEVER, ready=Path.is_dir, prepare=Path.mkdir):
-        assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"source", "run", "new"}
-        assert not (tmp_path / "run-dead").exists()
+    with scratch.private() as run, scratch.shared(_DIGEST, _NEVER, ready=Path.is_dir, prepare=Path.mkdir) as shared:
+        assert set(tmp_path.iterdir()) == {used, run, shared}
     os.close(lock)
+
+
+def test_a_users_own_files_in_the_scratch_folder_are_never_removed(tmp_path: Path) -> None:
+    names = (
+        "notes",
+        "run-holidays",
+        "source-film",
+        "mediabroker-run-holidays-2026",
+        f"mediabroker-source-{_DIGEST}.old",
+    )
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "film.mp4").write_text("x")
+    (tmp_path / f"mediabroker-source-{'c' * 32}").symlink_to(tmp_path / "notes")
+    (tmp_path / "mediabroker-run-12345678").symlink_to(tmp_path / "notes")
+    before = set(tmp_path.rglob("*"))
+    scratch = Scratch(tmp_path)
+    with scratch.private() as run, scratch.shared(_DIGEST, _NEVER, ready=Path.is_dir, prepare=Path.mkdir) as shared:
+        assert set(tmp_path.rglob("*")) == {*before, run, shared}
+
+
+def test_links_in_place_of_scratch_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "users").mkdir(mode=0o700)
+    (tmp_path / "planted").symlink_to(tmp_path / "users")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("planted", "loop"):
+        with pytest.raises(ConfigurationError, match="it is a link"):
+            Scratch(tmp_path / name)
+    scratch = Scratch(tmp_path / "scratch")
+    (tmp_path / "scratch" / f"mediabroker-source-{_DIGEST}").symlink_to(tmp_path / "users")
+    with (
+        pytest.raises(ConfigurationError, match="it is a link"),
+        scratch.shared(_DIGEST, _NEVER, ready=lambda folder: False, prepare=lambda folder: (folder / "x").touch()),
+    ):
+        pass
+    assert list((tmp_path / "users").iterdir()) == []
 
 
 def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
@@ -150,7 +187,9 @@ def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
         (folder / "ready").write_text("content")
 
     def use() -> None:
-        with scratch.shared("it", _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare) as folder:
+        with scratch.shared(
+            _DIGEST, _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare
+        ) as folder:
             together.wait(_WAIT_S)
             used.append((folder / "ready").read_text())
 

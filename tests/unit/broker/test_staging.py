@@ -12,6 +12,7 @@ import pytest
 
 from mediabroker import Broker, JobState, Transcode
 from mediabroker.broker.attempt.placement import home_of, place
+from mediabroker.broker.attempt.staging import make_folders
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, UnavailableError, UnsupportedError
 from mediabroker.refs import MediaURI
@@ -212,6 +213,28 @@ def write_ladder(vendor: LedgerProvider, segment: str) -> None:
     (playlist.parent / "720p" / segment).write_bytes(b"segment")
     playlist.write_bytes(b"#EXTM3U")
     vendor.ledger.say(job["id"], "done")
+
+
+@pytest.mark.parametrize("planted", ["token", "token/out"])
+def test_a_link_in_place_of_a_staging_folder_is_refused(tmp_path: Path, planted: str) -> None:
+    users, link = tmp_path / "users", tmp_path / "place" / planted
+    (users / "out").mkdir(parents=True)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(users)
+    folder = MediaURI(f"{tmp_path}/place/token/")
+    placement = Placement(output=MediaURI(f"{folder}out/a.mp4"), target=MediaURI("s3://b-b/a.mp4"), folders=(folder,))
+    with pytest.raises(MediaError, match="it is a link") as caught:
+        make_folders(placement)
+    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+
+
+def test_staging_folders_are_open_to_this_user_alone(tmp_path: Path) -> None:
+    folder = MediaURI(f"{tmp_path}/place/token/")
+    make_folders(
+        Placement(input=MediaURI(f"{folder}in/input.mp4"), output=MediaURI(f"{folder}out/"), folders=(folder,))
+    )
+    made = [folder.path, folder.path / "in", folder.path / "out"]
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o700] * 3
 
 
 def test_files_beside_an_output_reach_the_root_of_a_bucket(make: Make, spec: Transcode) -> None:

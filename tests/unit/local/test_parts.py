@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.publish import workplace
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 from mediabroker.states import JobState
@@ -64,6 +66,39 @@ def test_result_that_was_finished_is_published_after_a_crash(spool: Spool, tmp_p
     output.rename(staging.target)  # as it stood one step before
     assert _staging(folder, output).recover() == published
     assert output.read_bytes() == b"video"
+
+
+def test_result_that_was_killed_between_two_names_is_completed_by_the_next_run(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = _add(spool, "job", output)
+    staging = _staging(folder, output)
+    made = _made(staging)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys.addaudithook(lambda event, _: os.kill(os.getpid(), signal.SIGKILL) if event == "os.remove" else None)
+            staging.publish(made)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert staging.target.samefile(output)
+    recovered = _staging(folder, output).recover()
+    assert recovered is not None
+    assert recovered["outputs"][0]["uri"] == MediaURI(output)
+    assert output.read_bytes() == b"video"
+    assert not staging.target.exists()
+
+
+@pytest.mark.parametrize("token", ["job", "8letters", "a" * 26])
+def test_a_folder_in_which_a_job_makes_its_result_is_not_swept_by_others(
+    spool: Spool, tmp_path: Path, token: str
+) -> None:
+    staging = _staging(_add(spool, token, tmp_path / "out.mp4"), tmp_path / "out.mp4")
+    _made(staging)
+    os.utime(staging.folder, (1, 1))
+    with workplace(tmp_path / "another"):
+        pass
+    assert staging.target.read_bytes() == b"video"
 
 
 def test_somebody_elses_file_is_never_taken_for_the_result(spool: Spool, tmp_path: Path) -> None:
