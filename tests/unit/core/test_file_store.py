@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from mediabroker.storage.file import FileStore
+from tests.watching import half_done, unflushable
 
 
 def test_what_is_deleted_is_gone_and_deleting_again_is_no_error(tmp_path: Path) -> None:
@@ -99,6 +101,30 @@ def test_a_writer_that_was_killed_after_it_gave_the_name_leaves_one_file_once_an
         store.write(uri, iter([b"another"]))
     assert caught.value.error.code is ErrorCode.OUTPUT_EXISTS
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_reader_of_a_written_object_finds_it_whole_at_every_step(tmp_path: Path, overwrite: bool) -> None:
+    uri = MediaURI(tmp_path / "a.mp4")
+    if overwrite:
+        uri.path.write_bytes(b"old")
+    assert half_done(uri.path, lambda: FileStore().write(uri, iter([b"1", b"2"]), overwrite=overwrite)) == []
+    assert uri.path.read_bytes() == b"12"
+
+
+def test_an_object_that_cannot_be_flushed_gets_no_name(tmp_path: Path) -> None:
+    uri = MediaURI(tmp_path / "a.mp4")
+    with ExitStack() as stack:
+
+        def chunks() -> Iterator[bytes]:
+            yield b"1"
+            (beside,) = tmp_path.iterdir()
+            stack.enter_context(unflushable(beside))
+
+        with pytest.raises(MediaError) as caught:
+            FileStore().write(uri, chunks())
+    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_may_not_be_deleted_is_said_so(tmp_path: Path) -> None:

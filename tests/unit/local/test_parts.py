@@ -15,13 +15,14 @@ from mediabroker.media.publish import workplace
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 from mediabroker.states import JobState
-from mediabroker_local.folder import JobFolder
+from mediabroker_local.folder import JobFolder, write_atomically
 from mediabroker_local.locks import LockTimeoutError, take_lock, try_lock
 from mediabroker_local.processes import build_environment
 from mediabroker_local.progress import Reporter
 from mediabroker_local.spool import Spool
 from mediabroker_local.staging import Staging
 from mediabroker_local.verdicts import crash_error, parse_observation
+from tests.watching import half_done, unflushable
 
 
 @pytest.fixture
@@ -113,6 +114,15 @@ def test_somebody_elses_file_is_never_taken_for_the_result(spool: Spool, tmp_pat
     staging.open()
     assert staging.recover() is None
     assert output.read_bytes() == b"a stranger's"
+
+
+def test_a_record_is_whole_at_every_step_and_flushed_before_it_gets_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert half_done(path, lambda: write_atomically(path, {"state": "QUEUED"})) == []
+    assert half_done(path, lambda: write_atomically(path, {"state": "RUNNING"})) == []
+    with unflushable(tmp_path / "state.json.new"), pytest.raises(OSError, match="Invalid argument"):
+        write_atomically(path, {"state": "SUCCEEDED"})
+    assert path.read_text() == '{"state": "RUNNING"}'
 
 
 def test_children_are_told_where_things_are_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from mediabroker.media.publish import (
     publish_folder,
     workplace,
 )
+from tests.watching import half_done, unflushable
 
 
 def _made(folder: Path, content: bytes = b"new") -> Path:
@@ -117,6 +118,39 @@ def test_a_link_to_the_finished_file_is_not_taken_for_its_publication(tmp_path: 
         publish_file(made, final)
     assert _code(caught) is ErrorCode.OUTPUT_EXISTS
     assert made.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_reader_of_the_name_finds_a_whole_file_at_every_step(tmp_path: Path, overwrite: bool) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    identity = made.stat().st_ino
+    if overwrite:
+        final.write_bytes(b"old")
+    assert half_done(final, lambda: publish_file(made, final, overwrite=overwrite)) == []
+    assert final.stat().st_ino == identity
+
+
+def test_a_reader_that_has_opened_the_old_file_reads_it_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"the old one")
+    with (tmp_path / "out.mp4").open("rb") as reader:
+        publish_file(_made(tmp_path), tmp_path / "out.mp4", overwrite=True)
+        assert reader.read() == b"the old one"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_cannot_be_flushed_gets_no_name(tmp_path: Path, overwrite: bool) -> None:
+    with unflushable(tmp_path / "made") as made, pytest.raises(MediaError) as caught:
+        publish_file(made, tmp_path / "out.mp4", overwrite=overwrite)
+    assert _code(caught) is ErrorCode.OUTPUT_DENIED
+    assert not os.path.lexists(tmp_path / "out.mp4")
+
+
+def test_a_folder_with_a_file_that_cannot_be_flushed_gets_no_name(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    with unflushable(folder / "segment.ts"), pytest.raises(MediaError):
+        publish_folder(folder, tmp_path / "show.m3u8")
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_publish_without_hard_links_still_refuses_to_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
