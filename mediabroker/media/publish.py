@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ from mediabroker.errors import ErrorCode, MediaError
 __all__ = ["check_output", "output_errors", "publish_file", "publish_folder", "workplace"]
 
 _PREFIX, _SUFFIX = ".mediabroker-", ".partial"
+_ABANDONED = re.compile(r"\.mediabroker-[a-z0-9_]{8}\.partial")
+"""The names that `tempfile.mkdtemp` gives with this prefix and suffix."""
 _YOUNG_S = 60.0
 _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP})
@@ -119,6 +122,8 @@ def output_errors(final: Path) -> Iterator[None]:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+        if not _ABANDONED.fullmatch(folder.name):
+            continue  # of this project, as a job's own staging folder, and not of this function
         with suppress(OSError):
             number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
@@ -140,6 +145,10 @@ def _lock(number: int) -> bool:
 def _link(finished: Path, final: Path) -> None:
     try:
         os.link(finished, final)
+    except FileExistsError:
+        # A run that was killed between the two names has left both to the one file.
+        if not os.path.samestat(finished.lstat(), final.lstat()):
+            raise
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise

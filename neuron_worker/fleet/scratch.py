@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,10 @@ from neuron_worker.failures import heed
 __all__ = ["Scratch", "check_room"]
 
 _LOOK_S = 0.1
+_PRIVATE = "run-"
+_SUFFIX = ".mediabroker-scratch"
+_NAME = re.compile(r"(run-[a-z0-9_]{8}|source-[0-9a-f]{32})\.mediabroker-scratch")
+"""A private folder, or a shared one, which is named by a digest."""
 _MARGIN_BYTES = 16 << 20
 
 
@@ -35,9 +41,11 @@ class Scratch:
         self._root = root
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = root.stat()
+            found = root.lstat()
         except OSError as error:
             raise ConfigurationError(f"the scratch folder {root} cannot be made: {error.strerror}") from error
+        if stat.S_ISLNK(found.st_mode):
+            raise ConfigurationError(f"the scratch folder {root} is a link, perhaps a planted one; name a folder")
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise ConfigurationError(f"the scratch folder {root} is open to others; chmod 700 it, or choose another")
 
@@ -45,7 +53,7 @@ class Scratch:
     def private(self) -> Iterator[Path]:
         """A new, empty folder for the body alone."""
         while True:
-            folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._root))
+            folder = Path(tempfile.mkdtemp(prefix=_PRIVATE, suffix=_SUFFIX, dir=self._root))
             lock = os.open(folder, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _is_there(folder, lock):
@@ -68,7 +76,7 @@ class Scratch:
         Raises:
             InterruptedWorkError: `stop` was set.
         """
-        folder = self._root / name
+        folder = self._root / f"{name}{_SUFFIX}"
         self._sweep(keep=folder)
         while True:
             with _held(folder, fcntl.LOCK_SH, stop):
@@ -81,12 +89,13 @@ class Scratch:
                     prepare(folder)
 
     def _sweep(self, keep: Path) -> None:
-        for folder in self._root.iterdir():
-            if folder == keep or not folder.is_dir():
+        """Remove the folders of this class that no process holds; what others keep here is theirs."""
+        for folder in self._root.glob(f"*{_SUFFIX}"):
+            if folder == keep or not _is_own(folder):
                 continue
             try:
                 lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            except OSError:  # somebody else has just removed it
+            except OSError:  # another worker has just removed it
                 continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,6 +104,12 @@ class Scratch:
                 continue
             finally:
                 os.close(lock)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether the name is one that this class gives, and stands for a real folder of this user."""
+    found = folder.lstat()
+    return bool(_NAME.fullmatch(folder.name)) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def check_room(folder: Path, need_bytes: int) -> None:

@@ -130,14 +130,16 @@ def test_private_folders_are_private_and_vanish(tmp_path: Path) -> None:
 
 def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    (tmp_path / "run-dead").mkdir()
-    (tmp_path / "run-dead" / "slice.part").write_text("x")
-    (tmp_path / "source-used").mkdir()
-    lock = os.open(tmp_path / "source-used", os.O_RDONLY)
+    dead, living = (tmp_path / f"{each}.mediabroker-scratch" for each in ("run-deaddead", "source-" + "e" * 32))
+    dead.mkdir()
+    (dead / "slice.part").write_text("x")
+    living.mkdir()
+    lock = os.open(living, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_SH)
     with scratch.private(), scratch.shared("new", _NEVER, ready=Path.is_dir, prepare=Path.mkdir):
-        assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"source", "run", "new"}
-        assert not (tmp_path / "run-dead").exists()
+        names = {path.name.partition("-")[0].partition(".")[0] for path in tmp_path.iterdir()}
+        assert names == {"source", "run", "new"}
+        assert not dead.exists()
     os.close(lock)
 
 
@@ -295,3 +297,24 @@ def test_a_worker_without_an_order_says_what_is_missing() -> None:
     told: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, told["error"]["code"]) == (Exit.INVALID, "INVALID_SPEC")
     assert "MEDIABROKER_TASK" in told["error"]["message"]
+
+
+def test_the_sweep_of_a_scratch_folder_leaves_a_users_own_files_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    kept = [tmp_path / "holiday", tmp_path / "run-a1b2c3d4", tmp_path / "source-x.mediabroker-scratch"]
+    litter = tmp_path / "run-a1b2c3d4.mediabroker-scratch"
+    for each in (*kept, litter):
+        each.mkdir()
+        (each / "file").write_bytes(b"x")
+    (tmp_path / "run-linked00.mediabroker-scratch").symlink_to(tmp_path / "holiday")
+    with Scratch(tmp_path).shared("source-" + "0" * 32, _NEVER, ready=Path.is_dir, prepare=Path.mkdir):
+        pass
+    assert all((each / "file").exists() for each in kept)
+    assert not litter.exists()
+
+
+def test_a_link_in_the_place_of_the_scratch_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    (tmp_path / "scratch").symlink_to(tmp_path / "theirs")
+    with pytest.raises(ConfigurationError, match="is a link"):
+        Scratch(tmp_path / "scratch")

@@ -18,7 +18,7 @@ __all__ = ["deliver"]
 
 _log = logging.getLogger(__name__)
 
-_FINAL = frozenset({ErrorCode.OUTPUT_EXISTS, ErrorCode.OUTPUT_MISSING})
+_FINAL = frozenset({ErrorCode.OUTPUT_EXISTS, ErrorCode.OUTPUT_MISSING, ErrorCode.PROVIDER_INTERNAL})
 """What no later pass will change."""
 
 
@@ -130,10 +130,10 @@ def _bring_home(attempt: Attempt, result: JobResult) -> JobResult:
     announced = {each.uri: each for each in result.outputs}
     folder = folder_of(staged)
     made = sorted({*core.stores.of(folder).list(folder), *announced}, key=lambda uri: (uri == staged, uri))
+    homes = [home_of(placement, uri) for uri in made]  # all names are checked before anything is copied
     carrier = Carrier(attempt, sum(size_of(core, each) for each in made))
     brought: dict[MediaURI, Output] = {}
-    for uri in made:
-        home = home_of(placement, uri)
+    for uri, home in zip(made, homes, strict=True):
         _make_subfolder(home, target)
         brought[uri] = carrier.carry(uri, home, overwrite=placement.overwrite, expected=announced.get(uri))
     items = tuple(

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mediabroker.broker.core import Core
-from mediabroker.errors import UnsupportedError
+from mediabroker.errors import ErrorCode, MediaError, UnsupportedError
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.spi import Provider
@@ -22,6 +22,7 @@ from mediabroker.store.records import Placement
 
 __all__ = ["folder_of", "home_of", "place", "placed"]
 
+_DRIVE = re.compile(r"[A-Za-z]:")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _NAME_LIMIT_BYTES = 200
 
@@ -61,13 +62,32 @@ def placed(spec: JobSpec[Any], placement: Placement) -> JobSpec[Any]:
 
 
 def home_of(placement: Placement, made: MediaURI) -> MediaURI:
-    """Where in the job's own output something belongs that lies in the staged one."""
+    """Return where in the job's own output something belongs that lies in the staged one.
+
+    Raises:
+        MediaError: `PROVIDER_INTERNAL`, the vendor has named something that would lie outside the output's folder.
+    """
     assert placement.output is not None
     assert placement.target is not None
     if made == placement.output:
         return placement.target
-    below = made.key.removeprefix(placement.output.key[: placement.output.key.rfind("/") + 1])
+    staged = placement.output
+    folder = staged.key[: staged.key.rfind("/") + 1]
+    is_inside = (made.scheme, made.bucket) == (staged.scheme, staged.bucket) and made.key.startswith(folder)
+    below = made.key.removeprefix(folder)
+    if not (is_inside and _is_plain(below)):
+        raise MediaError(
+            ErrorCode.PROVIDER_INTERNAL,
+            f"the provider names {made!r:.200}, which would lie outside the folder of {placement.target}; "
+            "nothing is delivered",
+        )
     return _beside(placement.target, below)
+
+
+def _is_plain(below: str) -> bool:
+    """Whether a relative name stays below its folder on every system: no empty or dotted part, drive, or backslash."""
+    parts = below.split("/")
+    return not any(part in ("", ".", "..") or "\\" in part or _DRIVE.match(part) or "\0" in part for part in parts)
 
 
 def folder_of(uri: MediaURI) -> MediaURI:

@@ -127,6 +127,29 @@ def test_names_beside_an_output_come_home_as_they_are(staged: str, target: str, 
     assert home_of(placement, MediaURI(staged)) == MediaURI(target)
 
 
+@pytest.mark.parametrize(
+    "beside", ["../x", "..", ".", "a/../../x", "./x", "/etc/x", "a//x", "..\\x", "C:x", "d/c:/x", "a\\..\\..\\x"]
+)
+def test_a_name_of_the_vendor_that_leads_outside_fails_the_job_and_nothing_is_delivered(
+    make: Make, spec: Transcode, tmp_path: Path, beside: str
+) -> None:
+    broker, vendor, buckets = make()
+    (tmp_path / "hls").mkdir()
+    job = broker.submit(Transcode(input=spec.input, output=tmp_path / "hls" / "master.m3u8", container="hls"))
+    staged = vendor.ledger.accepted()[-1]["output"]
+    before = sorted(tmp_path.rglob("*"))
+    evil = MediaURI(f"{staged.rpartition('/')[0]}/{beside}")
+    plain = buckets.list
+    buckets.list = lambda folder: iter([*plain(folder), evil])  # type: ignore[method-assign]  # what a vendor may store
+    finish(vendor, buckets, b"#EXTM3U")
+    error = job.exception(20)
+    assert error is not None
+    assert error.error.code is ErrorCode.PROVIDER_INTERNAL
+    assert "outside the folder" in str(error)
+    assert list((tmp_path / "hls").iterdir()) == []
+    assert [each for each in sorted(tmp_path.rglob("*")) if each not in before and "buckets" not in str(each)] == []
+
+
 def test_a_percent_sign_in_an_outputs_name_stays_one_where_it_is_staged(make: Make) -> None:
     broker, _, _ = make(schemes=["file"])
     for name in ("100%41.mp4", "..%2F..%2Fx.mp4", "a%00.mp4"):

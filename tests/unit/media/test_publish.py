@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -135,7 +138,7 @@ def test_X17_workplace_is_private_beside_the_output_and_gone_afterwards(tmp_path
 
 def test_W13_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
     with workplace(tmp_path / "out") as busy:
-        left = tmp_path / ".mediabroker-left.partial"
+        left = tmp_path / ".mediabroker-left0000.partial"
         left.mkdir()
         _made(left)
         (tmp_path / ".mediabroker-file.partial").touch()
@@ -166,3 +169,60 @@ def test_a_published_folder_gets_a_name_of_its_own_each_time(tmp_path: Path) -> 
         names.add(final.name)
     assert len(names) == 3
     assert all(name.startswith("show-") for name in names)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mediabroker.media.publish import publish_file
+plain = Path.unlink
+Path.unlink = lambda path, **more: os.kill(os.getpid(), signal.SIGKILL)
+publish_file(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_publisher_killed_between_the_two_names_of_its_file_is_followed_by_one_that_finishes(tmp_path: Path) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(made), str(final)], timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert made.samefile(final)
+    publish_file(made, final)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.mp4"]
+    with pytest.raises(MediaError):
+        publish_file(_made(tmp_path), final)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_published_is_the_finished_file_itself_flushed_before_it_has_its_name(
+    tmp_path: Path, overwrite: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    own, flush, flushed = made.stat().st_ino, os.fsync, list[tuple[int, bool]]()
+
+    def noted(number: int) -> None:
+        flushed.append((os.fstat(number).st_ino, final.exists()))
+        flush(number)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    publish_file(made, final, overwrite=overwrite)
+    assert final.stat().st_ino == own, "a copy would be seen half-written"
+    assert (own, False) in flushed
+    assert (tmp_path.stat().st_ino, True) in flushed
+
+
+def test_the_sweep_leaves_alone_what_this_module_has_not_made(tmp_path: Path) -> None:
+    token = "a" * 26
+    kept = [tmp_path / f".mediabroker-{token}.partial", tmp_path / ".mediabroker-mine.partial", tmp_path / "photos"]
+    litter = tmp_path / ".mediabroker-a1b2c3d4.partial"
+    for each in (*kept, litter):
+        each.mkdir()
+        (each / "file").write_bytes(b"x")
+        os.utime(each, (0, 0))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".mediabroker-link0000.partial").symlink_to(elsewhere)
+    with workplace(tmp_path / "out.mp4"):
+        pass
+    assert all((each / "file").exists() for each in kept)
+    assert elsewhere.exists()
+    assert not litter.exists()
