@@ -27,6 +27,7 @@ none is needed.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,13 @@ else:
 __all__ = ["BrokerSettings", "ProviderSettings", "RouteSettings", "data_folder", "load_settings"]
 
 _FILE_NAME = "mediabroker.toml"
+
+
+_TRUSTED = re.compile(
+    r"ffmpeg|.*(program|command|executable|password|secret|token|credential|api_key|access_key|profile).*"
+)
+"""Names of settings that start a program or grant access, at any depth below a table. A plug-in whose setting does so
+gives it such a name."""
 
 
 def data_folder() -> Path:
@@ -179,18 +187,42 @@ class BrokerSettings(BaseSettings):
 def load_settings(path: Path | str | None = None) -> BrokerSettings:
     """The settings from the configuration file and the environment.
 
+    A file that is found in the working directory may set neither programs nor credentials.
+
     Raises:
         ConfigurationError: the named file is missing, is not TOML, or holds an unknown or wrong setting; the message
             names each.
     """
     found = _locate(Path(path) if path else None)
     try:
-        return BrokerSettings(**(tomllib.loads(found.read_text(encoding="utf-8")) if found else {}))
+        content = tomllib.loads(found.read_text(encoding="utf-8")) if found else {}
+        if found == Path(_FILE_NAME):
+            _refuse_untrusted(content)
+        return BrokerSettings(**content)
     except ValidationError as error:
         # Chained, it would show all that was given, secrets too, in every traceback.
         raise ConfigurationError(f"{found or 'environment'}: {readable(error, show_values=False)}") from None
     except (OSError, ValueError) as error:  # a TOML error is a ValueError
         raise ConfigurationError(f"{found}: {error}") from error
+
+
+def _refuse_untrusted(content: Mapping[str, Any], where: str = "") -> None:
+    """Refuse programs and credentials in a file that was merely found in the working directory.
+
+    Others may write there: a downloaded archive, a shared folder, a checkout.
+    """
+    for name, value in content.items():
+        at = f"{where}.{name}" if where else name
+        is_secret_url = at == "store" and isinstance(value, str) and "@" in value
+        if is_secret_url or (where and _TRUSTED.fullmatch(name)):
+            user = platformdirs.user_config_path("mediabroker") / _FILE_NAME
+            raise ConfigurationError(
+                f"{_FILE_NAME} of the working directory: {at}: a file that is found there may name no program and no "
+                f"credentials; put this setting into {user}, or name the file with --config or MEDIABROKER_CONFIG"
+            )
+        for number, each in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(each, Mapping):
+                _refuse_untrusted(each, f"{at}.{number}" if isinstance(value, list) else at)
 
 
 def _locate(given: Path | None) -> Path | None:

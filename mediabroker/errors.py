@@ -26,7 +26,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
+
+from mediabroker.redaction import redact, redact_value
 
 __all__ = [
     "AuthenticationError",
@@ -143,6 +145,11 @@ class JobError(BaseModel):
     request_id: str | None = None
     raw: JsonValue = None
 
+    @field_validator("message", "provider_code", "raw", mode="before")
+    @classmethod
+    def _without_secrets(cls, said: Any) -> Any:
+        return redact_value(said)  # a vendor may repeat what it was sent
+
     @classmethod
     def of(cls, code: ErrorCode, message: str, **details: Any) -> JobError:
         """The error with the blame and retryability that its code usually has; `details` override any field."""
@@ -154,7 +161,10 @@ class JobError(BaseModel):
 
 
 class MediaBrokerError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of everything this package raises on purpose. Its text holds no secret."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in args))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process pools; keyword-only constructors break the default protocol.
@@ -257,7 +267,7 @@ class ProviderError(MediaBrokerError):
         self.request_id = request_id
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.retry_after_s = retry_after_s
-        self.raw = raw
+        self.raw = redact_value(raw)
 
 
 class AuthenticationError(ProviderError):

@@ -8,6 +8,7 @@ Offered in the entry-point group `mediabroker.kinds` under its kind, it is also 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -104,6 +105,22 @@ class JobSpec(Value, Generic[R_co], frozen=True):
         kind = cls.model_fields["kind"].default
         if isinstance(kind, str) and kind not in _KINDS:
             _KINDS[kind] = cls
+
+    @field_validator("labels", "user_data")
+    @classmethod
+    def _storable(cls, given: Any) -> Any:
+        """Refuse what not every database can keep, so that a job does not depend on its store."""
+        if "\\u0000" in json.dumps(given, ensure_ascii=True):
+            raise ValueError("it holds a zero character, which no database keeps; leave it out")
+        return given
+
+    @field_validator("labels")
+    @classmethod
+    def _short(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        for name, value in labels.items():
+            if not 1 <= len(name) <= 128 or len(value) > 512:
+                raise ValueError(f"{name!r:.40}: names have 1 to 128 characters, values up to 512")
+        return labels
 
     @model_validator(mode="after")
     def _input_is_not_output(self) -> Self:

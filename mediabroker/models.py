@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
-from mediabroker.errors import ConfigurationError
+from mediabroker.errors import ConfigurationError, InvalidJobError
+from mediabroker.redaction import keep_secret
 
 __all__ = ["Value", "build_settings", "readable"]
 
@@ -16,7 +17,20 @@ class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """A frozen public value; an unknown field is an error that names it.
 
     Type checkers do not inherit `frozen`: a subclass says it again, as in `class Frames(Value, frozen=True)`.
+
+    Raises:
+        InvalidJobError: a field is unknown, missing or wrong; the message names each, and what would be right.
     """
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            # Chained, it would show all that was given, secrets too, in every traceback.
+            raise InvalidJobError(readable(error)) from None
+
+    # Parts of other values are validated as usual, with the findings of the whole.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # how pydantic knows its own
 
 
 S = TypeVar("S", bound=Value)
@@ -29,10 +43,14 @@ def build_settings(cls: type[S], where: str, given: Mapping[str, Any]) -> S:
         ConfigurationError: a setting is unknown or wrong; the message names each, and repeats no value.
     """
     try:
-        return cls.model_validate(dict(given))
+        settings = cls.model_validate(dict(given))
     except ValidationError as error:
         # Chained, it would show all that was given, secrets too, in every traceback.
         raise ConfigurationError(f"{where}: {readable(error, show_values=False)}") from None
+    for name in cls.model_fields:
+        if isinstance(secret := getattr(settings, name), SecretStr):
+            keep_secret(secret.get_secret_value())
+    return settings
 
 
 def readable(error: ValidationError, *, show_values: bool = True) -> str:

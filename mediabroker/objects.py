@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,9 @@ from typing import Protocol
 from mediabroker.errors import InvalidJobError
 from mediabroker.refs import MediaURI
 
-__all__ = ["ObjectStat", "ObjectStore", "is_inner_name", "named"]
+__all__ = ["ObjectStat", "ObjectStore", "named"]
 
 _log = logging.getLogger(__name__)
-
-_OUTWARD = re.compile(r"[\x00\\]|^[A-Za-z]:|(^|/)\.{0,2}(/|$)")
-"""A NUL or a backslash, a drive, or a part that is empty, `.` or `..`."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,6 @@ class ObjectStore(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-def is_inner_name(name: str) -> bool:
-    """Return whether `name`, such as `720p/segment.ts`, stays below whatever folder it is joined to, on any system.
-
-    Names that come from outside pass this test before anything is delivered under them.
-    """
-    return _OUTWARD.search(name) is None
 
 
 def named(folder: MediaURI, found: Iterable[str | Path]) -> Iterator[MediaURI]:

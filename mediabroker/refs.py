@@ -163,7 +163,8 @@ def _no_bucket(scheme: str, bucket: str, rest: str) -> str:
 
 def _masked(text: str) -> str:
     # Up to the last @, for a password may hold @ and slashes. What is masked for nothing is only left out of a message.
-    return re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)
+    masked = re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)
+    return re.sub(r"\?.*", "?***", masked, flags=re.DOTALL) if masked.startswith("https:") else masked
 
 
 class MemberRef(BaseModel):

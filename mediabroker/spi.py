@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, SerializeAsAny
+from pydantic import Field, JsonValue, SerializeAsAny, field_validator
 
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.flows import Call, Effect, Flow, Reply, Transport, ask, drive
@@ -25,6 +25,7 @@ from mediabroker.jobs import JobSpec
 from mediabroker.messages import EventSource, InboundMessage
 from mediabroker.models import Value
 from mediabroker.objects import ObjectStat, ObjectStore
+from mediabroker.redaction import redact_value
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.results import Frames, JobResult
 from mediabroker.sandbox import Sandbox
@@ -212,6 +213,11 @@ class Observation(Value, frozen=True):
     """Of a callback: the attempt's token, where the message bears it. It finds the job before its ids are stored."""
     origin: Origin | None = None
     raw: JsonValue = None
+
+    @field_validator("phase", "hold_reason", "raw", mode="before")
+    @classmethod
+    def _without_secrets(cls, said: Any) -> Any:
+        return redact_value(said)
 
 
 class MemberStatus(Value, frozen=True):

@@ -16,7 +16,6 @@ class BucketFolders:
     """`s3://bucket/key` is the file `<root>/bucket/key`.
 
     `hook` is called with "read" and "write" before each chunk, and with "written" and "deleted" after the effect.
-    `names_of_no_file` are listed in each folder: names that a bucket can hold and a folder cannot.
     """
 
     chunk_bytes = 4
@@ -25,7 +24,6 @@ class BucketFolders:
         self._root = root
         self._files = FileStore()
         self.hook = hook
-        self.names_of_no_file: list[str] = []
 
     def _file(self, uri: MediaURI) -> MediaURI:
         return MediaURI(f"{self._root}/{uri.bucket}/{uri.key}")
@@ -60,8 +58,6 @@ class BucketFolders:
         base = self._file(folder).path
         for each in self._files.list(self._file(folder)):
             yield MediaURI(f"{folder}{each.path.relative_to(base)}")
-        for name in self.names_of_no_file:
-            yield MediaURI(f"{folder}{name}")
 
     def close(self) -> None:
         """Nothing stays open between calls."""

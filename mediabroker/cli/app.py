@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
@@ -19,6 +20,7 @@ from mediabroker.cli.sandbox import add_sandbox_command
 from mediabroker.cli.specs import read_spec
 from mediabroker.cli.submitting import add_submitting_commands
 from mediabroker.cli.terminal import Terminal
+from mediabroker.redaction import RedactingFilter
 
 __all__ = ["app", "run"]
 
@@ -34,6 +36,9 @@ app = typer.Typer(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code."""
+    for handler in (*logging.getLogger().handlers, logging.lastResort):
+        if handler is not None:
+            handler.addFilter(RedactingFilter())
     try:
         code = app(_with_plan_in_front(arguments), prog_name="mediabroker", standalone_mode=False)
     except UsageError as error:

@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from mediabroker.cli.failures import describe_failure
+from mediabroker.redaction import redact
 
 if TYPE_CHECKING:
     from mediabroker.broker import Broker
@@ -83,7 +84,9 @@ class Terminal:
         """Say what went wrong; the exit code."""
         described = describe_failure(error)
         if self.debug:
-            self.err.print(Text("".join(traceback.format_exception(error)).rstrip(), style="dim"), soft_wrap=True)
+            self.err.print(
+                Text(redact("".join(traceback.format_exception(error)).rstrip()), style="dim"), soft_wrap=True
+            )
         if self.json:
             self.show({"error": described})
         else:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
 from mediabroker.errors import ConfigurationError, StoreBusyError, StoreError
+from mediabroker.redaction import keep_secret
 from mediabroker.store import postgresql, sqlite
 from mediabroker.store.migrate import is_current, migrate
 from mediabroker.store.turns import Turns
@@ -47,6 +48,8 @@ class Store:
         self._turns = Turns()
         self._busy_timeout_s = busy_timeout_s
         self._secrets = _secrets_of(url)
+        for secret in self._secrets:
+            keep_secret(secret)
         self.url = _shown(url)
 
     @contextmanager

@@ -6,7 +6,10 @@ It runs in WAL mode with `synchronous=FULL`, so that a commit survives the loss 
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
+import stat
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,11 +21,14 @@ from mediabroker.errors import ConfigurationError, StoreError
 
 __all__ = ["is_busy", "open_engine"]
 
+_log = logging.getLogger(__name__)
+
 
 def open_engine(url: URL, *, busy_timeout_s: float) -> Engine:
     """The engine for a file, whose folder is made where needed."""
     path = _path_of(url)
     _make_folder(path)
+    _keep_private(path)
     engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
     event.listen(engine, "connect", lambda connection, _: _configure(connection, busy_timeout_s))
     event.listen(engine, "begin", _begin)
@@ -55,6 +61,22 @@ def _make_folder(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"the store's folder {path.parent} cannot be made: {error.strerror}") from error
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file readable for its owner alone; SQLite gives the files beside it the same mode."""
+    try:
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return  # the engine's own refusal says more
+    try:
+        if (mode := os.fstat(number).st_mode) & stat.S_IRWXO:
+            os.fchmod(number, stat.S_IMODE(mode) & ~stat.S_IRWXO)
+            _log.warning("%s could be read by every user of this machine; its mode was tightened", path)
+    except PermissionError:
+        _log.warning("%s can be read by every user of this machine and belongs to another one; chmod o= it", path)
+    finally:
+        os.close(number)
 
 
 def _configure(connection: sqlite3.Connection, busy_timeout_s: float) -> None:

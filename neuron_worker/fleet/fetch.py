@@ -42,13 +42,13 @@ def local_source(
         ProviderError: the store cannot be asked now.
         InterruptedWorkError: `stop` was set; what has arrived is kept for the next attempt.
     """
-    digest = hashlib.sha256(f"{uri}\n{expected.version}".encode()).hexdigest()[:32]
+    name = "source-" + hashlib.sha256(f"{uri}\n{expected.version}".encode()).hexdigest()[:32]
     _check_version(stores, uri, expected)
 
     def prepare(folder: Path) -> None:
         _fetch(stores, uri, expected, folder, stop)
 
-    with scratch.shared(digest, stop, ready=lambda folder: (folder / _FILE).is_file(), prepare=prepare) as folder:
+    with scratch.shared(name, stop, ready=lambda folder: (folder / _FILE).is_file(), prepare=prepare) as folder:
         origin = read_record(folder / _RECORD, Source)
         if origin is None:
             raise MediaError(ErrorCode.WORKER_CRASHED, f"{folder} has lost its record")

@@ -23,8 +23,9 @@ __all__ = ["Scratch", "check_room"]
 
 _LOOK_S = 0.1
 _MARGIN_BYTES = 16 << 20
-_RUN, _SHARED = "mediabroker-run-", "mediabroker-source-"
-_SHARED_NAME = re.compile(_SHARED + "[0-9a-f]{32}")
+_PRIVATE, _SUFFIX = "run-", ".mediabroker-scratch"
+_NAME = re.compile(r"(run-[a-z0-9_]{8}|source-[0-9a-f]{32})\.mediabroker-scratch")
+"""A private folder, or a shared one, which is named by a digest."""
 
 
 class Scratch:
@@ -48,24 +49,23 @@ class Scratch:
     @contextmanager
     def private(self) -> Iterator[Path]:
         """A new, empty folder for the body alone."""
-        with private_folder(self._root, _RUN) as folder:
+        with private_folder(self._root, _PRIVATE, _SUFFIX) as folder:
             yield folder
 
     @contextmanager
     def shared(
-        self, digest: str, stop: Event, *, ready: Callable[[Path], bool], prepare: Callable[[Path], None]
+        self, name: str, stop: Event, *, ready: Callable[[Path], bool], prepare: Callable[[Path], None]
     ) -> Iterator[Path]:
-        """The folder of the content `digest`, 32 hex digits, which stays while the body runs.
+        """The folder `name`, which stays while the body runs; one worker alone prepares it, if it is not ready.
 
-        One worker alone prepares it, if it is not ready. Folders of other contents that no worker uses are removed
-        first.
+        Folders of this class that no worker uses are removed first.
 
         Raises:
             InterruptedWorkError: `stop` was set.
             ConfigurationError: a link, or another user's folder, stands at its name.
         """
-        folder = self._root / f"{_SHARED}{digest}"
-        sweep(self._root, _SHARED_NAME, keep=folder)
+        folder = self._root / f"{name}{_SUFFIX}"
+        sweep(self._root, _NAME, keep=folder)
         while True:
             with _held(folder, fcntl.LOCK_SH, stop):
                 if ready(folder):

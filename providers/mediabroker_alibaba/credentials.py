@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediabroker.errors import AuthenticationError
+from mediabroker.redaction import keep_secret
 
 __all__ = ["Credentials", "find_credentials"]
 
@@ -37,6 +38,10 @@ class Credentials:
     access_key_id: str
     access_key_secret: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        keep_secret(self.access_key_secret)
+        keep_secret(self.security_token)
 
 
 def find_credentials(profile: str | None = None) -> Credentials:

@@ -8,10 +8,12 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from mediabroker.errors import AuthenticationError
+from mediabroker.redaction import keep_secret
 from mediabroker_aws.errors import EXPIRED, translate
 from mediabroker_aws.settings import AwsSettings
 
@@ -89,6 +91,7 @@ class AwsClient:
         with self._lock:  # making sessions and clients is the one thing that boto3 does not do thread-safely
             if self._client is None:
                 session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._settings.region)
+                _keep_secrets(session)
                 self._client = session.client(
                     self.service, endpoint_url=self._settings.endpoint_url, config=self._config
                 )
@@ -100,6 +103,14 @@ class AwsClient:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _keep_secrets(session: Any) -> None:
+    """Have what signs this session's requests masked in every text; temporary ones are masked by their form."""
+    credentials = session.get_credentials()
+    if type(credentials) is Credentials:
+        keep_secret(credentials.secret_key)
+        keep_secret(credentials.token)
 
 
 def read_whole(body: Any, *, provider: str, operation: str, creates: bool = False) -> bytes:

@@ -37,7 +37,7 @@ from neuron_worker.fleet.shelf import Shelf
 
 _NEVER = Event()
 _WAIT_S = 60.0
-_DIGEST = "0123456789abcdef" * 2
+_SOURCE = "source-" + "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -131,34 +131,17 @@ def test_private_folders_are_private_and_vanish(tmp_path: Path) -> None:
 
 def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    used, dead = (tmp_path / f"mediabroker-source-{digit * 32}" for digit in "ab")
-    for folder in (used, dead, tmp_path / "mediabroker-run-dead_123"):
-        folder.mkdir()
-        (folder / "slice.part").write_text("x")
-    lock = os.open(used, os.O_RDONLY)
+    dead, living = (tmp_path / f"{each}.mediabroker-scratch" for each in ("run-deaddead", "source-" + "e" * 32))
+    dead.mkdir()
+    (dead / "slice.part").write_text("x")
+    living.mkdir()
+    lock = os.open(living, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_SH)
-    with scratch.private() as run, scratch.shared(_DIGEST, _NEVER, ready=Path.is_dir, prepare=Path.mkdir) as shared:
-        assert set(tmp_path.iterdir()) == {used, run, shared}
+    with scratch.private(), scratch.shared("new", _NEVER, ready=Path.is_dir, prepare=Path.mkdir):
+        names = {path.name.partition("-")[0].partition(".")[0] for path in tmp_path.iterdir()}
+        assert names == {"source", "run", "new"}
+        assert not dead.exists()
     os.close(lock)
-
-
-def test_a_users_own_files_in_the_scratch_folder_are_never_removed(tmp_path: Path) -> None:
-    names = (
-        "notes",
-        "run-holidays",
-        "source-film",
-        "mediabroker-run-holidays-2026",
-        f"mediabroker-source-{_DIGEST}.old",
-    )
-    for name in names:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "film.mp4").write_text("x")
-    (tmp_path / f"mediabroker-source-{'c' * 32}").symlink_to(tmp_path / "notes")
-    (tmp_path / "mediabroker-run-12345678").symlink_to(tmp_path / "notes")
-    before = set(tmp_path.rglob("*"))
-    scratch = Scratch(tmp_path)
-    with scratch.private() as run, scratch.shared(_DIGEST, _NEVER, ready=Path.is_dir, prepare=Path.mkdir) as shared:
-        assert set(tmp_path.rglob("*")) == {*before, run, shared}
 
 
 def test_links_in_place_of_scratch_folders_are_refused(tmp_path: Path) -> None:
@@ -169,10 +152,10 @@ def test_links_in_place_of_scratch_folders_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="it is a link"):
             Scratch(tmp_path / name)
     scratch = Scratch(tmp_path / "scratch")
-    (tmp_path / "scratch" / f"mediabroker-source-{_DIGEST}").symlink_to(tmp_path / "users")
+    (tmp_path / "scratch" / f"{_SOURCE}.mediabroker-scratch").symlink_to(tmp_path / "users")
     with (
         pytest.raises(ConfigurationError, match="it is a link"),
-        scratch.shared(_DIGEST, _NEVER, ready=lambda folder: False, prepare=lambda folder: (folder / "x").touch()),
+        scratch.shared(_SOURCE, _NEVER, ready=lambda folder: False, prepare=lambda folder: (folder / "x").touch()),
     ):
         pass
     assert list((tmp_path / "users").iterdir()) == []
@@ -188,7 +171,7 @@ def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
 
     def use() -> None:
         with scratch.shared(
-            _DIGEST, _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare
+            _SOURCE, _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare
         ) as folder:
             together.wait(_WAIT_S)
             used.append((folder / "ready").read_text())
@@ -334,3 +317,17 @@ def test_a_worker_without_an_order_says_what_is_missing() -> None:
     told: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, told["error"]["code"]) == (Exit.INVALID, "INVALID_SPEC")
     assert "MEDIABROKER_TASK" in told["error"]["message"]
+
+
+def test_the_sweep_of_a_scratch_folder_leaves_a_users_own_files_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    kept = [tmp_path / "holiday", tmp_path / "run-a1b2c3d4", tmp_path / "source-x.mediabroker-scratch"]
+    litter = tmp_path / "run-a1b2c3d4.mediabroker-scratch"
+    for each in (*kept, litter):
+        each.mkdir()
+        (each / "file").write_bytes(b"x")
+    (tmp_path / "run-linked00.mediabroker-scratch").symlink_to(tmp_path / "holiday")
+    with Scratch(tmp_path).shared("source-" + "0" * 32, _NEVER, ready=Path.is_dir, prepare=Path.mkdir):
+        pass
+    assert all((each / "file").exists() for each in kept)
+    assert not litter.exists()

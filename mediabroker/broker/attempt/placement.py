@@ -16,13 +16,13 @@ from urllib.parse import quote
 from mediabroker.broker.core import Core
 from mediabroker.errors import ErrorCode, MediaError, UnsupportedError
 from mediabroker.jobs import JobSpec
-from mediabroker.objects import is_inner_name
 from mediabroker.refs import MediaURI, Scheme
 from mediabroker.spi import Provider
 from mediabroker.store.records import Placement
 
 __all__ = ["folder_of", "home_of", "place", "placed"]
 
+_DRIVE = re.compile(r"[A-Za-z]:")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _NAME_LIMIT_BYTES = 200
 
@@ -62,27 +62,33 @@ def placed(spec: JobSpec[Any], placement: Placement) -> JobSpec[Any]:
 
 
 def home_of(placement: Placement, made: MediaURI) -> MediaURI:
-    """Return where a file of the staged output's folder belongs in the job's own output.
+    """Return where in the job's own output something belongs that lies in the staged one.
 
     Raises:
-        MediaError: `PROVIDER_INTERNAL`; the vendor names a file outside that folder, or one that would leave the job's
-            own: with an empty, `.` or `..` part, a drive or a backslash.
+        MediaError: `PROVIDER_INTERNAL`, the vendor has named something that would lie outside the output's folder.
     """
     assert placement.output is not None
     assert placement.target is not None
     if made == placement.output:
         return placement.target
-    base = placement.output.key[: placement.output.key.rfind("/") + 1]
-    below = made.key.removeprefix(base)
-    is_staged = (made.scheme, made.bucket) == (placement.output.scheme, placement.output.bucket)
-    if not is_staged or not made.key.startswith(base) or not is_inner_name(below):
+    staged = placement.output
+    folder = staged.key[: staged.key.rfind("/") + 1]
+    is_inside = (made.scheme, made.bucket) == (staged.scheme, staged.bucket) and made.key.startswith(folder)
+    below = made.key.removeprefix(folder)
+    if not (is_inside and _is_plain(below)):
         raise MediaError(
             ErrorCode.PROVIDER_INTERNAL,
-            f"the provider names the output file {str(made)!r}, which cannot be delivered; names must lie below "
-            f"{_folder_text(placement.output)} and have no empty, '.' or '..' part, no drive and no backslash",
+            f"the provider names {made!r:.200}, which would lie outside the folder of {placement.target}; "
+            "nothing is delivered",
             retryable=False,
         )
     return _beside(placement.target, below)
+
+
+def _is_plain(below: str) -> bool:
+    """Whether a relative name stays below its folder on every system: no empty or dotted part, drive, or backslash."""
+    parts = below.split("/")
+    return not any(part in ("", ".", "..") or "\\" in part or _DRIVE.match(part) or "\0" in part for part in parts)
 
 
 def folder_of(uri: MediaURI) -> MediaURI:
@@ -123,7 +129,7 @@ def _name(output: MediaURI) -> str:
     """The output's own name, for it may hold placeholders and tells the format; none that is not a plain name."""
     if output.is_folder:
         return ""
-    plain = is_inner_name(output.name) and len(output.name.encode()) <= _NAME_LIMIT_BYTES
+    plain = _is_plain(output.name) and len(output.name.encode()) <= _NAME_LIMIT_BYTES
     return output.name if plain else f"output{_suffix(output)}"
 
 

@@ -24,12 +24,13 @@ from tests.unit.local.rig import Workshop, until
 
 
 @pytest.fixture
-def shop(tmp_path: Path, clip: Path) -> Iterator[Workshop]:
+def shop(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
     workshop = Workshop(tmp_path / "shop", clip)
     workshop.folder.mkdir()
     workshop.gated()
     config = f'[providers.local]\nroot = "{workshop.root}"\nffmpeg = "{workshop.folder / "gated-ffmpeg"}"\n'
     (tmp_path / "mediabroker.toml").write_text(config)
+    monkeypatch.setenv("MEDIABROKER_CONFIG", str(tmp_path / "mediabroker.toml"))  # only a named file may name programs
     yield workshop
     workshop.close()
 

@@ -168,3 +168,25 @@ def test_settings_that_may_be_secret_are_in_no_repr() -> None:
     assert "hunter2" not in f"{settings!r} {settings}"
     assert "aws-lambda" in repr(settings)
     assert settings.providers["farm"].own == {"api_key": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("content", "setting"),
+    [
+        ("[providers.local]\nffmpeg = './evil'", "providers.local.ffmpeg"),
+        ("[providers.aws]\napi_key = 'x'", "providers.aws.api_key"),
+        ("[stores.s3]\nprofile = 'admin'", "stores.s3.profile"),
+        ("[sources.mns]\naccess_key_secret = 'x'", "sources.mns.access_key_secret"),
+        ("store = 'postgresql://user:pw@host/db'", "store"),
+    ],
+)
+def test_a_file_found_in_the_working_directory_names_no_program_and_no_credentials(
+    folder: Path, tmp_path: Path, content: str, setting: str
+) -> None:
+    found = write(folder / "mediabroker.toml", content)
+    with pytest.raises(ConfigurationError, match=rf"working directory: {setting}: .*mediabroker.toml, or name"):
+        load_settings()
+    load_settings(found)
+    found.unlink()
+    write(tmp_path / "config" / "mediabroker" / "mediabroker.toml", content)
+    load_settings()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mediabroker import events
-from mediabroker.errors import ErrorCode, JobError
+from mediabroker.errors import ErrorCode, InvalidJobError, JobError
 from mediabroker.events import (
     JobAttemptFailed,
     JobCancelled,
@@ -96,7 +96,7 @@ def test_events_are_fit_for_match() -> None:
 
 @pytest.mark.parametrize("progress", [-0.01, 1.01, float("nan")])
 def test_progress_outside_zero_and_one_is_refused(progress: float) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidJobError):
         JobProgressed(**COMMON, progress=progress)
 
 
@@ -107,7 +107,7 @@ def test_what_is_no_event_is_refused(payload: dict[str, Any]) -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidJobError):
         JobQueued(**{**COMMON, "occurred_at": NOW.replace(tzinfo=None)})
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from mediabroker import production
 from mediabroker.errors import InvalidJobError
@@ -100,7 +99,7 @@ def test_functions_that_write_nothing_need_no_output() -> None:
 def test_a_box_lies_inside_the_picture_or_is_refused(x: float, y: float, width: float, height: float) -> None:
     try:
         box = Box(x=x, y=y, width=width, height=height)
-    except ValidationError:
+    except InvalidJobError:
         return
     assert box.x + box.width <= 1 + 1e-6
     assert box.y + box.height <= 1 + 1e-6

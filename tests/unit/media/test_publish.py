@@ -295,3 +295,39 @@ def test_a_published_folder_gets_a_name_of_its_own_each_time(tmp_path: Path) -> 
         names.add(final.name)
     assert len(names) == 3
     assert all(name.startswith("show-") for name in names)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_published_is_the_finished_file_itself_flushed_before_it_has_its_name(
+    tmp_path: Path, overwrite: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    own, flush, flushed = made.stat().st_ino, os.fsync, list[tuple[int, bool]]()
+
+    def noted(number: int) -> None:
+        flushed.append((os.fstat(number).st_ino, final.exists()))
+        flush(number)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    publish_file(made, final, overwrite=overwrite)
+    assert final.stat().st_ino == own, "a copy would be seen half-written"
+    assert (own, False) in flushed
+    assert (tmp_path.stat().st_ino, True) in flushed
+
+
+def test_the_sweep_leaves_alone_what_this_module_has_not_made(tmp_path: Path) -> None:
+    token = "a" * 26
+    kept = [tmp_path / f".mediabroker-{token}.partial", tmp_path / ".mediabroker-mine.partial", tmp_path / "photos"]
+    litter = tmp_path / ".mediabroker-a1b2c3d4.partial"
+    for each in (*kept, litter):
+        each.mkdir()
+        (each / "file").write_bytes(b"x")
+        os.utime(each, (0, 0))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".mediabroker-link0000.partial").symlink_to(elsewhere)
+    with workplace(tmp_path / "out.mp4"):
+        pass
+    assert all((each / "file").exists() for each in kept)
+    assert elsewhere.exists()
+    assert not litter.exists()

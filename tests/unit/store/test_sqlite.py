@@ -6,6 +6,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,15 @@ def test_a_relative_store_is_refused_with_the_absolute_one_and_nothing_is_made(
     assert list(tmp_path.iterdir()) == []
     open_store(right).close()
     assert (tmp_path / meant).exists()
+
+
+def test_the_files_of_a_store_are_its_owners_alone_and_an_older_open_one_is_tightened(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "jobs.db"
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        add(store, "a")
+        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        assert {"jobs.db", "jobs.db-wal"} <= modes.keys()
+        assert set(modes.values()) == {0o600}
+    path.chmod(0o644)
+    with closing(open_store(f"sqlite:///{path}")):
+        assert path.stat().st_mode & 0o007 == 0
