@@ -321,6 +321,9 @@ class Provider(ABC):
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:  # noqa: ARG002  a hook
         """What a callback says; pure. None: not one of this instance's, by service, account or region.
 
+        An empty list: one of this instance's that speaks of no job, such as a probe of its own or work that was started
+        without this SDK. It is passed over.
+
         `message` is what the vendor's service wrote, without the envelopes of the queues it passed through. No word
         of it becomes a state: it tells the broker which jobs to ask for.
         """

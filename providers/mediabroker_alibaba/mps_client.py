@@ -104,7 +104,7 @@ class MpsClient:
         request.set_protocol_type(self._scheme)
         for name, value in params.items():
             if value is not None:
-                request.add_query_param(name, value)
+                request.add_query_param(name, value if isinstance(value, str) else json.dumps(value))
         if credentials.security_token:
             request.add_query_param("SecurityToken", credentials.security_token)
         return request

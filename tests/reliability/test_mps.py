@@ -231,6 +231,17 @@ def test_a_job_that_is_not_listed_when_another_host_takes_over_is_awaited_and_fo
     assert adopted.result(timeout=60) == job.result(timeout=60)
 
 
+def test_the_callback_of_a_probe_of_the_products_own_is_passed_over(rig: MpsRig, open_broker: Open) -> None:
+    broker = open_broker()
+    job = broker.submit(Transcode(input=SOURCE, output=f"oss://{BUCKET}/small.mp4"))
+    rig.service.engine.settle()
+    told = messages(rig)
+    assert len(told) == 2, "that of the probe, and that of the transcode"
+    assert [broker.ingest(each).outcome for each in told] == ["taken", "taken"]
+    assert broker.quarantined() == []
+    assert job.refresh().state is JobState.SUCCEEDED
+
+
 def test_duplicated_and_reordered_messages_change_nothing(rig: MpsRig, open_broker: Open) -> None:
     broker = open_broker()
     jobs = [broker.submit(CHORUS) for _ in range(3)]

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import httpx
 import pytest
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobState, Transcode
@@ -173,6 +174,18 @@ def test_completions_wake_the_broker_twice_is_once_and_another_host_takes_the_wh
     taken_over = another.get(job.ref)
     assert taken_over.result(timeout=60).outputs == job.result(timeout=60).outputs
     assert (taken_over.id, taken_over.state) == (job.id, JobState.SUCCEEDED)
+
+
+def test_the_message_of_a_work_that_a_plain_request_started_is_passed_over(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    plain = {"bucket": studio.name, "src": "in/a.mp4", "dst": "out/", "time": "20260101000000", "type": "mp4"}
+    answer = httpx.post(studio.url, json=plain, headers={"x-api-key": KEY}, timeout=60)
+    assert answer.status_code == 200
+    assert studio.simulator.wait_idle(100)
+    broker = studio.broker()
+    assert [broker.ingest(each).outcome for each in studio.completions()] == ["taken"]
+    assert broker.quarantined() == []
+    assert list(broker.list()) == []
 
 
 def test_a_message_with_a_forged_token_moves_nobody(studio: Studio) -> None:

@@ -64,6 +64,8 @@ class _Reading:
     said: list[Said] = field(default_factory=list)
     adoptions: list[Adoption] = field(default_factory=list)
     reason: str = ""
+    is_passed_over: bool = False
+    """A provider knows it as its own, and there is nothing to report of it."""
     trouble: ProviderError | ConfigurationError | None = None
     """What must be mended elsewhere before the message can be understood."""
 
@@ -97,7 +99,9 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
         return reading
     for provider in _providers(core):
         try:
-            reading.said += [(provider.name, each) for each in provider.parse(notice.message) or ()]
+            said = provider.parse(notice.message)
+            reading.said += [(provider.name, each) for each in said or ()]
+            reading.is_passed_over |= said is not None and not said
         except Exception as error:
             # A provider's defect must not stop the queue; the message is kept for the release that mends it.
             # Its text may quote the message, so only its kind is logged.
@@ -162,7 +166,8 @@ def _take(tx: Connection, core: Core, reading: _Reading) -> Ingested | None:
     for attempt, observation in ours:
         record_observation(tx, attempt, observation, "hint", core.clock.now())
     jobs = tuple(dict.fromkeys(attempt[0] for attempt, _ in ours))
-    return Ingested(outcome="taken", jobs=jobs) if jobs else None
+    is_done = bool(jobs) or (reading.is_passed_over and not reading.said)
+    return Ingested(outcome="taken", jobs=jobs) if is_done else None
 
 
 def _set_aside(tx: Connection, core: Core, message: InboundMessage, reading: _Reading) -> Ingested:
