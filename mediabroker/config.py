@@ -130,6 +130,8 @@ class BrokerSettings(BaseSettings):
     """By URI scheme, what the object store's package understands."""
     staging: dict[Scheme, StagingPlace] = {}
     """By URI scheme, the folder where the broker puts what a provider of that scheme cannot reach by itself."""
+    adopt_to: tuple[StagingPlace, ...] = ()
+    """The folders to which the output of a job that another store has submitted may be copied; never `file://`."""
     sources: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     """By URL scheme, what the message source's package understands."""
     quarantine_after: int = Field(default=5, ge=1)
@@ -150,6 +152,20 @@ class BrokerSettings(BaseSettings):
             return own
         places = {"file": _default_staging(), **self.staging}
         return next((places[scheme] for scheme in sorted(schemes) if scheme in places), None)
+
+    def may_adopt_to(self, target: MediaURI) -> bool:
+        """Whether a job that this store did not submit may have its output copied there."""
+        if target.scheme == "file" or not {".", ".."}.isdisjoint(str(target).split("/")):
+            return False
+        return any(str(target).startswith(str(folder)) for folder in self.adopt_to)
+
+    @field_validator("adopt_to")
+    @classmethod
+    def _never_local(cls, folders: tuple[MediaURI, ...]) -> tuple[MediaURI, ...]:
+        for folder in folders:
+            if folder.scheme == "file":
+                raise ValueError(f"{folder}: a job of another store is never delivered to file://; name a bucket")
+        return folders
 
     @field_validator("staging")
     @classmethod

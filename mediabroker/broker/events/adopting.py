@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from mediabroker.store.attempts import Loaded
 from mediabroker.store.records import AttemptRecord, JobRecord, Placement
 
 __all__ = ["Adoption", "adopt", "recover", "store_adopted"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Adoption(NamedTuple):
@@ -72,7 +76,7 @@ def store_adopted(tx: Connection, core: Core, adoption: Adoption) -> None:
         provider.region,
         provider.capabilities().flow_version,
         now,
-        placement=_placement(origin),
+        placement=_placement(core, origin),
     )
     job = JobRecord(origin.job_id, origin.kind, None, now, user_data=origin.user_data)
     attempt = Attempt(core, Loaded(job, [row], [], {}), is_stored=False)
@@ -80,9 +84,13 @@ def store_adopted(tx: Connection, core: Core, adoption: Adoption) -> None:
     attempt.save(tx)
 
 
-def _placement(origin: Origin) -> Placement:
-    """Of a job whose output is not where the vendor writes it; what is staged is cleared by the host that did so."""
+def _placement(core: Core, origin: Origin) -> Placement:
+    """Return where the output is and where it goes; what is staged is cleared by the host that did so."""
     if origin.deliver_to is None:
+        return Placement()
+    if not core.settings.may_adopt_to(origin.deliver_to):
+        text = "the output of adopted job %s stays where the vendor wrote it, because %s is not in adopt_to"
+        _log.warning(text, origin.job_id, origin.deliver_to)
         return Placement()
     return Placement(output=origin.output, target=origin.deliver_to, overwrite=origin.overwrite)
 

@@ -101,6 +101,23 @@ def test_a_message_with_our_token_brings_the_job_to_a_store_that_never_saw_it(
     assert [event.type for event in adopted.events()] == ["job_queued", "job_started", "job_succeeded"]
 
 
+def test_a_forged_message_makes_an_adopting_store_replace_no_local_file(
+    make_broker: MakeBroker, spec: Transcode, output: Path, tmp_path: Path
+) -> None:
+    broker, vendor = make_broker(steps=("only",))
+    job = broker.submit(spec)
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    forged = json.loads(notice(vendor.ledger, "job-0"))
+    forged["origin"] |= {"output": f"file://{output}", "deliver_to": f"file://{victim}", "overwrite": True}
+    elsewhere, _ = make_broker(store="other.db", steps=("only",))
+    assert elsewhere.ingest(message(json.dumps(forged).encode())).jobs == (job.id,)
+    vendor.ledger.say("job-0", "done")
+    result = elsewhere.get(job.id).result(5)
+    assert victim.read_bytes() == b"the user's own"
+    assert str(result.outputs[0].uri) == f"file://{output}", "the output stays where the vendor wrote it"
+
+
 def test_a_chain_that_is_not_complete_yet_is_not_adopted(make_broker: MakeBroker, spec: Transcode) -> None:
     broker, vendor = make_broker(fault="merge:refuse")
     broker.submit(spec)
