@@ -25,7 +25,9 @@ from mediabroker.messages import InboundMessage
 from mediabroker.spi import Observation, Origin
 from mediabroker.store.schema import inbox, members
 from tests.ledger import LedgerProvider, notice
-from tests.unit.broker.conftest import HandClock, MakeBroker
+from tests.unit.broker.conftest import HandClock, MakeBroker, observe
+
+FINAL = {"done": "SUCCEEDED", "broken": "FAILED"}
 
 
 def message(body: bytes, *, count: int = 1, receipt: str = "r") -> InboundMessage:
@@ -58,6 +60,25 @@ def test_X8_a_forged_word_changes_nothing_until_the_vendor_agrees(
     assert not job.done()
     assert job.state is JobState.QUEUED
     assert said(broker) == ["hint"]
+
+
+@pytest.mark.parametrize(("first", "later"), [("done", "broken"), ("broken", "done")])
+def test_the_first_evidenced_end_stays_when_the_vendor_contradicts_itself(
+    make_broker: MakeBroker, spec: Transcode, first: str, later: str
+) -> None:
+    broker, vendor = make_broker(steps=("only",))
+    job = broker.submit(spec)
+    vendor.ledger.say("job-0", first)
+    broker.ingest(message(notice(vendor.ledger, "job-0")))
+    ended = job.refresh().state
+    told = [event.type for event in job.events()]
+    vendor.ledger.say("job-0", later)
+    broker.ingest(message(notice(vendor.ledger, "job-0")))
+    seen = Observation(native_id="job-0", state=JobState[FINAL[later]], vendor_attempt=9)
+    observe(broker, job.id, {"job-0": seen})
+    assert ended.is_terminal
+    assert job.refresh().state is ended
+    assert [event.type for event in job.events()] == told
 
 
 def test_C1_a_duplicate_changes_nothing_also_days_later(
