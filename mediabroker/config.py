@@ -34,7 +34,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediabroker.errors import ConfigurationError
@@ -130,6 +139,9 @@ class BrokerSettings(BaseSettings):
     """By URI scheme, what the object store's package understands."""
     staging: dict[Scheme, StagingPlace] = {}
     """By URI scheme, the folder where the broker puts what a provider of that scheme cannot reach by itself."""
+    token_key: SecretStr | None = Field(default=None, min_length=32)
+    """The secret under which tokens of attempts are made; the same for all hosts that may adopt each other's jobs.
+    Without it each store has one of its own."""
     adopt_to: tuple[StagingPlace, ...] = ()
     """The folders to which the output of a job that another store has submitted may be copied; never `file://`."""
     sources: dict[str, dict[str, Any]] = Field(default={}, repr=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobRef, JobState, SuperResolution
 from mediabroker.config import BrokerSettings
@@ -63,7 +64,9 @@ class Studio:
 
 
 def make_broker(folder: Path, settings: Mapping[str, Any], store: Mapping[str, Any], **options: Any) -> Broker:
-    chosen = BrokerSettings(store=f"sqlite:///{folder / 'jobs.db'}", stores={"s3": dict(store)}, lease_s=0.01)
+    chosen = BrokerSettings(
+        store=f"sqlite:///{folder / 'jobs.db'}", stores={"s3": dict(store)}, lease_s=0.01, token_key=SecretStr("k" * 32)
+    )
     return Broker(chosen, providers={"aws": BatchProvider("aws", settings)}, **options)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import (
     Broker,
@@ -52,7 +53,9 @@ def open_broker(rig: MpsRig, tmp_path: Path) -> Iterator[Open]:
     opened: list[Broker] = []
 
     def make(store: str = "jobs.db", **changed: Any) -> Broker:
-        settings = BrokerSettings(store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings})
+        settings = BrokerSettings(
+            store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings}, token_key=SecretStr("k" * 32)
+        )
         opened.append(Broker(settings, providers={"mps": MpsProvider("mps", {**rig.settings, **changed})}))
         return opened[-1]
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import boto3
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobState, Transcode
 from mediabroker.config import BrokerSettings
@@ -69,7 +70,12 @@ class Studio:
         settings = {"region": REGION, "settle_time_s": 0.0, "poll_interval_s": 0.05, **way, **changes}
         settings |= {"s3_endpoint_url": self.moto, "path_style": True, "endpoint_url": self.front.url}
         stored = {"region": REGION, "endpoint_url": self.moto, "path_style": True}
-        chosen = BrokerSettings(store=f"sqlite:///{self.folder / store}.db", stores={"s3": stored}, lease_s=0.01)
+        chosen = BrokerSettings(
+            store=f"sqlite:///{self.folder / store}.db",
+            stores={"s3": stored},
+            lease_s=0.01,
+            token_key=SecretStr("k" * 32),
+        )
         named = {"aws": settings, **{name: {**settings, **other} for name, other in (second or {}).items()}}
         broker = Broker(chosen, providers={name: LambdaProvider(name, each) for name, each in named.items()})
         self._opened.append(broker)

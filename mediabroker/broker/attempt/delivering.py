@@ -70,6 +70,7 @@ def _deliver(attempt: Attempt) -> None:
         with attempt.unit():
             if problem is None:
                 attempt.end(JobState.SUCCEEDED, result=result)
+                _tell_undelivered(attempt, result)
             else:  # what is staged will be cleared
                 attempt.fail(problem, result if attempt.row.placement.output is None else None)
 
@@ -80,9 +81,17 @@ def _finish(attempt: Attempt) -> tuple[JobResult, JobError | None]:
     members = [each.status for each in attempt.members]
     attempt.core.converse(attempt.row.provider, attempt.provider.finish(members))
     result, problem = _inspect(attempt)
-    if problem is None and attempt.row.placement.output is not None:
+    placement = attempt.row.placement
+    if problem is None and placement.output is not None and placement.undelivered is None:
         result = _bring_home(attempt, result)
     return result, problem
+
+
+def _tell_undelivered(attempt: Attempt, result: JobResult) -> None:
+    """Say why the outputs are not where the job wants them, unless its own host has brought them there."""
+    placement = attempt.row.placement
+    if placement.undelivered is not None and placement.target not in [each.uri for each in result.outputs]:
+        attempt.change_job(hold_reason=placement.undelivered)
 
 
 def _release(attempt: Attempt, *, hold_reason: str | None = None) -> None:

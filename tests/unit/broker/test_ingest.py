@@ -22,7 +22,7 @@ from mediabroker.errors import (
     UnavailableError,
 )
 from mediabroker.messages import InboundMessage
-from mediabroker.spi import Observation, Origin
+from mediabroker.spi import Observation
 from mediabroker.store.schema import inbox, members
 from tests.ledger import LedgerProvider, notice
 from tests.unit.broker.conftest import HandClock, MakeBroker, observe
@@ -253,10 +253,10 @@ def test_a_message_whose_job_cannot_be_found_stops_no_other(
     elsewhere, there = make_broker(store="other.db")
     recover = there.recover
 
-    def fail(origin: Origin, seen: Observation) -> Any:
-        if origin.job_id == bad.id:
+    def fail(seen: Observation) -> Any:
+        if seen.origin is not None and seen.origin.job_id == bad.id:
             raise error
-        return recover(origin, seen)
+        return recover(seen)
 
     monkeypatch.setattr(there, "recover", fail)
     bodies = [notice(vendor.ledger, each) for each in ("job-0", "job-2")]
