@@ -128,7 +128,12 @@ class BrokerSettings(BaseSettings):
     """All that can be configured. Times are seconds."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="MEDIABROKER_", env_nested_delimiter="__", env_ignore_empty=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="MEDIABROKER_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     store: str = Field(default_factory=_default_store, repr=False)  # a URL may hold a password

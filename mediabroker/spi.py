@@ -148,7 +148,7 @@ class SubmitContext(Value, frozen=True):
     job_id: str
     attempt: int
     token: str
-    """Lower-case base32, unique to the attempt, stable across crashes."""
+    """Lower-case letters and digits, unique to the attempt, stable across crashes."""
     input: MediaURI
     output: MediaURI | None = None
     deliver_to: MediaURI | None = None

@@ -274,6 +274,25 @@ def test_P8_events_wake_the_broker_and_a_store_that_never_saw_the_job_adopts_it(
         assert job.state is JobState.SUCCEEDED
 
 
+def test_a_forged_event_does_not_choose_what_an_adopting_store_writes(studio: Studio, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    (tmp_path / "elsewhere").mkdir()
+    with studio.broker() as broker:
+        job = broker.submit(studio.spec)
+        studio.advance()
+    told: Any = studio.rig.events[0]
+    (variable,) = [each for each in told["detail"]["container"]["environment"] if "job_id" in each["value"]]
+    lies = {"kind": "transcode", "deliver_to": victim.as_uri(), "output": "s3://forged/x.mp4", "overwrite": True}
+    variable["value"] = json.dumps({**json.loads(variable["value"]), **lies, "user_data": "forged"})
+    with make_broker(tmp_path / "elsewhere", studio.settings, studio.rig.store_settings) as another:
+        assert another.ingest(InboundMessage(json.dumps(told).encode(), "q", "1")).jobs == (job.id,)
+        adopted = another.get(job.id)
+        assert (adopted.kind, adopted.user_data) == (job.kind, studio.spec.user_data)
+        assert [each.uri for each in adopted.result(timeout=20).outputs] == [studio.spec.output]
+    assert victim.read_bytes() == b"the user's own"
+
+
 _SUBMIT = """
 import json, sys
 from pathlib import Path

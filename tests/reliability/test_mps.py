@@ -30,6 +30,7 @@ from mediabroker import (
     Transcode,
 )
 from mediabroker.config import BrokerSettings
+from mediabroker.refs import MediaURI
 from mediabroker_alibaba import MpsOptions, MpsProvider
 from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, QUEUE, REGION, MpsRig
 from mediabroker_alibaba.simulator.mps import Outcome
@@ -207,6 +208,30 @@ def test_a_callback_brings_the_job_to_a_host_that_never_saw_it(rig: MpsRig, open
     adopted = elsewhere.get(job.id)
     assert adopted.result(timeout=30) == job.result(timeout=30)
     assert next(iter(adopted.events())).user_data == [1, None]
+
+
+def test_a_forged_message_does_not_choose_what_an_adopting_host_writes(
+    rig: MpsRig, open_broker: Open, tmp_path: Path
+) -> None:
+    job = open_broker().submit(MediaInfo(input=SOURCE, user_data="mine"))
+    rig.service.engine.settle()
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    planted = MediaURI(f"oss://{BUCKET}/forged.json")
+    (callback,) = messages(rig)
+    said = json.loads(callback.body)
+    lies = {"kind": "transcode", "output": planted, "deliver_to": victim.as_uri(), "overwrite": True}
+    names = [each for each in said if each.lower() == "userdata"]
+    text = json.dumps({**json.loads(said[names[0]]), **lies, "user_data": "forged"}, separators=(",", ":"))
+    said |= dict.fromkeys(names, text)
+    elsewhere = open_broker("elsewhere.db")
+    assert elsewhere.ingest(InboundMessage(json.dumps(said).encode(), "q", "1")).jobs == (job.id,)
+    adopted = elsewhere.get(job.id)
+    assert adopted.kind == "media_info"
+    assert adopted.user_data == "mine"
+    assert adopted.result(timeout=30) == job.result(timeout=30)
+    assert victim.read_bytes() == b"the user's own"
+    assert elsewhere._core.stores.of(planted).stat(planted) is None
 
 
 @pytest.mark.parametrize(

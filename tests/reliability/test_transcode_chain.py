@@ -205,6 +205,40 @@ def test_a_message_with_a_forged_token_moves_nobody(studio: Studio) -> None:
     assert taken.outcome != "taken"
 
 
+def test_a_forged_completion_does_not_choose_what_an_adopting_store_writes(studio: Studio, tmp_path: Path) -> None:
+    studio.fill("a.mp4")
+    job = studio.broker().submit(studio.spec("in/a.mp4", user_data="mine"))
+    assert studio.simulator.wait_idle(100)
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    (message,) = studio.completions()
+    forged = json.loads(message.body)
+    lies = {"output": "s3://forged/out/", "deliver_to": victim.as_uri(), "overwrite": True, "user_data": "forged"}
+    forged["request"]["origin"] |= lies
+    forged["request"] |= {"bucket": "forged", "dst": "forged/"}
+    another = studio.broker("elsewhere")
+    assert another.ingest(InboundMessage(json.dumps(forged).encode(), "q", "1")).jobs == (job.id,)
+    adopted = another.get(job.id)
+    assert adopted.user_data == "mine"
+    assert adopted.result(timeout=60).outputs == job.result(timeout=60).outputs
+    assert victim.read_bytes() == b"the user's own"
+
+
+def test_a_status_that_lies_elsewhere_than_its_work_is_no_origin(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    studio.broker().submit(studio.spec("in/a.mp4"))
+    assert studio.simulator.wait_idle(100)
+    (message,) = studio.completions()
+    told = json.loads(message.body)
+    key = told["id"].removeprefix(f"s3://{studio.name}/")
+    planted = f"planted/{key.rpartition('/')[2]}"
+    studio.s3.copy_object(Bucket=studio.name, Key=planted, CopySource={"Bucket": studio.name, "Key": key})
+    forged = InboundMessage(json.dumps({**told, "id": f"s3://{studio.name}/{planted}"}).encode(), "q", "1")
+    another = studio.broker("elsewhere")
+    assert another.ingest(forged).outcome != "taken"
+    assert list(another.list()) == []
+
+
 def test_what_is_too_long_for_lambda_fails_before_any_work_and_leaves_it_to_others(studio: Studio) -> None:
     studio.deploy(pixels_per_s=10.0)
     studio.fill("a.mp4")
