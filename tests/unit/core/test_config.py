@@ -209,13 +209,14 @@ def test_local_folders_cannot_be_configured_for_jobs_of_another_store() -> None:
         BrokerSettings(adopt_to=("file:///media",))
 
 
-def test_the_key_of_tokens_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_tokens_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     key = "planted-" + "k" * 32
     monkeypatch.setenv("MEDIABROKER_TOKEN_KEY", key)
     settings = load_settings()
     assert settings.token_key is not None
     assert settings.token_key.get_secret_value() == key
     assert key not in repr(settings) + str(settings) + settings.model_dump_json()
+    monkeypatch.delenv("MEDIABROKER_TOKEN_KEY")
     with pytest.raises(ValueError, match="token_key") as refused:
         BrokerSettings(token_key="planted-short")  # type: ignore[arg-type]  # text becomes a secret
     assert "planted-short" not in str(refused.value)
