@@ -247,7 +247,7 @@ def _refuse_untrusted(content: Mapping[str, Any], where: str = "") -> None:
     for name, value in content.items():
         at = f"{where}.{name}" if where else name
         is_secret_url = at == "store" and isinstance(value, str) and "@" in value
-        if is_secret_url or (where and _TRUSTED.fullmatch(name)):
+        if is_secret_url or _TRUSTED.fullmatch(name):
             user = platformdirs.user_config_path("mediabroker") / _FILE_NAME
             raise ConfigurationError(
                 f"{_FILE_NAME} of the working directory: {at}: a file that is found there may name no program and no "

@@ -16,7 +16,7 @@ from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
 from mediabroker.refs import token_for
-from mediabroker.registry import create_provider
+from mediabroker.registry import connect, create_provider
 from mediabroker.spi import Flow, Provider, Transport, drive
 from mediabroker.storage import Stores
 from mediabroker.store import Store
@@ -63,7 +63,7 @@ class Fleet(Mapping[str, Provider]):
         provider = self.named(name)
         with self._lock:
             if (name, service) not in self._transports:
-                self._transports[name, service] = provider.connect(service)
+                self._transports[name, service] = connect(provider, service)
             return self._transports[name, service]
 
     def close(self) -> None:
