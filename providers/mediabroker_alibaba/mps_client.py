@@ -69,7 +69,9 @@ class MpsClient:
         except AuthenticationError as error:
             if error.provider_code != EXPIRED:
                 raise
-            _log.info("credentials have expired; reading them again", extra={"service": PROVIDER})
+            _log.info(
+                "credentials have expired; reading them again (service %s)", PROVIDER, extra={"service": PROVIDER}
+            )
             self.close()
             return self._send(operation, params, creates=creates)
 

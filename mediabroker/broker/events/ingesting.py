@@ -106,7 +106,7 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
             # A provider's defect must not stop the queue; the message is kept for the release that mends it.
             # Its text may quote the message, so only its kind is logged.
             details = {"provider": provider.name, "error": type(error).__name__}
-            _log.error("a provider failed to parse a message", extra=details)
+            _log.error("a provider failed to parse a message: %s", details, extra=details)
             reading.reason = f"{provider.name} could not parse it: {type(error).__name__}"
     reading.reason = reading.reason or _unknown(reading, notice)
     for name, observation in reading.said:
@@ -140,7 +140,7 @@ def _recover(core: Core, name: str, observation: Observation, reading: _Reading)
         reading.trouble, reading.adoptions = error, []  # it comes again, as a whole
     except Exception as error:
         details = {"provider": name, "native_id": observation.native_id}
-        _log.exception("a provider failed to find the job of a message", extra=details)
+        _log.exception("a provider failed to find the job of a message: %s", details, extra=details)
         why = str(error) if isinstance(error, MediaBrokerError) else type(error).__name__
         reading.reason = f"{name} could not find its job: {why}"
     else:
@@ -177,9 +177,9 @@ def _set_aside(tx: Connection, core: Core, message: InboundMessage, reading: _Re
     reason = str(reading.trouble or reading.reason)
     details = {"source": message.source, "message_id": message.id, "reason": reason}
     if message.receipt and message.receive_count < core.settings.quarantine_after:
-        _log.info("a message that nobody can use goes back to its queue", extra=details)
+        _log.info("a message that nobody can use goes back to its queue: %s", details, extra=details)
         return Ingested(outcome="postponed", reason=reason)
-    _log.warning("a message is quarantined", extra=details)
+    _log.warning("a message is quarantined: %s", details, extra=details)
     kept = quarantine.keep(tx, message, reason, core.clock.now())
     return Ingested(outcome="quarantined", reason=reason, quarantine_id=kept)
 
