@@ -111,11 +111,16 @@ class Transfer(Value, frozen=True):
 
 
 class Output(Value, frozen=True):
-    """One file that a job has published: looked at, there, and not empty."""
+    """One file that a job has published: verified to be there, and not empty.
+
+    `verified=False`: the provider reports success and does not tell the names of its files, and none could be found by
+    the pattern that was asked for, which is then the `uri`.
+    """
 
     uri: MediaURI
     size_bytes: int | None = Field(default=None, ge=0)
     sha256: str | None = None
+    verified: bool = True
 
 
 class Item(Value, frozen=True):

@@ -12,7 +12,8 @@ from threading import Event
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors
 from mediabroker.media.sniff import check_readable
-from neuron_worker.companions import check_companions, container_of
+from neuron_worker.companions import check_companions
+from neuron_worker.containers import container_of
 from neuron_worker.document import JobDocument
 from neuron_worker.encode import codec_of
 from neuron_worker.plan import Plan, Source, make_slices

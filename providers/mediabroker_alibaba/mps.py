@@ -20,10 +20,10 @@ from mediabroker.spi import (
     Member,
     MemberStatus,
     Observation,
-    Origin,
     Provider,
     ProviderOptions,
     RateLimit,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -223,8 +223,8 @@ class MpsProvider(Provider):
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
         return parse_message(message)
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        return (yield from recover(origin, seen))
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        return (yield from recover(seen))
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

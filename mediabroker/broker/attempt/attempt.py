@@ -26,7 +26,6 @@ from mediabroker.events import (
 )
 from mediabroker.flows import HoldError
 from mediabroker.jobs import JobSpec
-from mediabroker.refs import token_for
 from mediabroker.results import JobResult
 from mediabroker.spi import Member, Observation, Provider
 from mediabroker.states import JobState
@@ -52,7 +51,7 @@ class Attempt(Unit):
     @classmethod
     def begin(cls, core: Core, job: JobRecord, provider: Provider, *, number: int = 1) -> AttemptRecord:
         """Return the record of a new attempt on `provider`, under its own token, with what has to be staged for it."""
-        token = token_for(job.id, number)
+        token = core.token_for(job.id, number)
         return AttemptRecord(
             job.id,
             number,
@@ -108,7 +107,8 @@ class Attempt(Unit):
         """Whether its next step copies an input or an output."""
         is_staging = self.job.state is JobState.SUBMITTING and self.row.staged_at is None
         placement = self.row.placement
-        return (is_staging and placement.input is not None) or (self.is_delivering and placement.output is not None)
+        is_copying = self.is_delivering and placement.output is not None and placement.undelivered is None
+        return (is_staging and placement.input is not None) or is_copying
 
     @property
     def stop_wanted(self) -> bool:
