@@ -102,6 +102,11 @@ class Frames(Value, frozen=True):
     total: int | None = Field(default=None, ge=0)
     per_second: float | None = Field(default=None, ge=0)
 
+    def completed(self) -> Frames:
+        """The same when the work is over: all frames are done, and there is no speed any more."""
+        done = max(self.done, self.total or 0)
+        return Frames(done=done, total=done)
+
 
 class Transfer(Value, frozen=True):
     """How far the broker's own copying is, to a staging place or from one."""

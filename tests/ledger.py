@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError, UnavailableError
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import Scheme
-from mediabroker.results import JobResult, Output
+from mediabroker.results import Frames, JobResult, Output
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -271,6 +271,7 @@ class LedgerProvider(Provider):
             phase=job["word"],
             vendor_attempt=job.get("attempt", 0),
             progress=job.get("progress"),
+            frames=Frames(**job["frames"]) if job.get("frames") else None,
             error=JobError.of(ErrorCode.PROVIDER_INTERNAL, "it broke", raw=raw) if failed else None,
             result=JobResult(outputs=(Output(uri=member.output),))
             if state is JobState.SUCCEEDED and member.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -100,6 +101,18 @@ def test_a_record_that_is_there_is_kept_and_one_that_is_none_is_no_record(shelf:
     (tmp_path / "x").write_text('{"holder": 3}')
     with pytest.raises(MediaError, match="is not what this release writes"):
         shelf.read("x", Claim)
+
+
+def test_a_slice_that_is_not_as_it_was_written_is_never_fetched_for_a_merge(shelf: Shelf, tmp_path: Path) -> None:
+    made, fetched = tmp_path / "made.mp4", tmp_path / "fetched.mp4"
+    made.write_bytes(b"frames")
+    digest = hashlib.sha256(b"frames").hexdigest()
+    shelf.put("slice-0.mp4", made, _NEVER)
+    shelf.uri("slice-0.mp4").path.write_bytes(b"fr?mes")
+    with pytest.raises(MediaError, match="not as it was written") as caught:
+        shelf.get("slice-0.mp4", fetched, digest, _NEVER)
+    assert caught.value.error.code is ErrorCode.OUTPUT_MISSING
+    assert not fetched.exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 10])

@@ -195,6 +195,8 @@ class Attempt(Unit):
         if state is JobState.CANCELLED and error is None:
             error = JobError.of(ErrorCode.CANCELLED, "the job was cancelled")
         corrects, now = self.job.inferred, self.core.clock.now()
+        if state is JobState.SUCCEEDED:
+            self.change_job(progress=1.0, frames=self.job.frames.completed() if self.job.frames else None)
         self.change(state=state, error=error, ended_at=now, lease_until=None)
         self.change_job(
             state=state,
@@ -205,7 +207,6 @@ class Attempt(Unit):
             transfer=None,
             result=result,
             finished_at=now,
-            **({"progress": 1.0} if state is JobState.SUCCEEDED else {}),
         )
         if state is JobState.SUCCEEDED:
             self.report(JobSucceeded, result=result or JobResult(), corrects=corrects)
