@@ -38,6 +38,7 @@ from neuron_worker.fleet.shelf import Shelf
 
 _NEVER = Event()
 _WAIT_S = 60.0
+_SOURCE = "source-" + "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -156,6 +157,23 @@ def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_uses_is_not(
     os.close(lock)
 
 
+def test_links_in_place_of_scratch_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "users").mkdir(mode=0o700)
+    (tmp_path / "planted").symlink_to(tmp_path / "users")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("planted", "loop"):
+        with pytest.raises(ConfigurationError, match="it is a link"):
+            Scratch(tmp_path / name)
+    scratch = Scratch(tmp_path / "scratch")
+    (tmp_path / "scratch" / f"{_SOURCE}.mediabroker-scratch").symlink_to(tmp_path / "users")
+    with (
+        pytest.raises(ConfigurationError, match="it is a link"),
+        scratch.shared(_SOURCE, _NEVER, ready=lambda folder: False, prepare=lambda folder: (folder / "x").touch()),
+    ):
+        pass
+    assert list((tmp_path / "users").iterdir()) == []
+
+
 def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
     scratch, prepared, used = Scratch(tmp_path), list[Path](), list[str]()
     together = Barrier(3)
@@ -165,7 +183,9 @@ def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
         (folder / "ready").write_text("content")
 
     def use() -> None:
-        with scratch.shared("it", _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare) as folder:
+        with scratch.shared(
+            _SOURCE, _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare
+        ) as folder:
             together.wait(_WAIT_S)
             used.append((folder / "ready").read_text())
 
@@ -324,10 +344,3 @@ def test_the_sweep_of_a_scratch_folder_leaves_a_users_own_files_alone(tmp_path: 
         pass
     assert all((each / "file").exists() for each in kept)
     assert not litter.exists()
-
-
-def test_a_link_in_the_place_of_the_scratch_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir(mode=0o700)
-    (tmp_path / "scratch").symlink_to(tmp_path / "theirs")
-    with pytest.raises(ConfigurationError, match="is a link"):
-        Scratch(tmp_path / "scratch")

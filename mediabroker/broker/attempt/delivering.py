@@ -18,6 +18,7 @@ from mediabroker.errors import (
     MediaError,
 )
 from mediabroker.jobs import SmartProduction, result_type_of
+from mediabroker.media.publish import output_errors
 from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output
@@ -110,6 +111,9 @@ def _inspect(attempt: Attempt) -> tuple[JobResult, JobError | None]:
     if not result.outputs and (pattern := _pattern_of(attempt)) is not None:
         return result.model_copy(update={"outputs": _matching(core, pattern)}), None
     announced = result.outputs or _asked_for(attempt)
+    if row.placement.output is not None:
+        for output in announced:  # before any store is asked for a URI of the vendor's choice
+            home_of(row.placement, output.uri)
     found, missing = [], None
     for output in announced:
         stat = core.stores.of(output.uri).stat(output.uri)
@@ -171,11 +175,12 @@ def _bring_home(attempt: Attempt, result: JobResult) -> JobResult:
         return result
     announced = {each.uri: each for each in result.outputs}
     folder = folder_of(staged)
-    made = sorted({*core.stores.of(folder).list(folder), *announced}, key=lambda uri: (uri == staged, uri))
-    homes = [home_of(placement, uri) for uri in made]  # all names are checked before anything is copied
+    listed = (each for each in core.stores.of(folder).list(folder) if not each.is_folder)  # consoles make such marks
+    made = sorted({*listed, *announced}, key=lambda uri: (uri == staged, uri))
+    homes = {uri: home_of(placement, uri) for uri in made}  # all, before the first is copied
     carrier = Carrier(attempt, sum(size_of(core, each) for each in made))
     brought: dict[MediaURI, Output] = {}
-    for uri, home in zip(made, homes, strict=True):
+    for uri, home in homes.items():
         _make_subfolder(home, target)
         brought[uri] = carrier.carry(uri, home, overwrite=placement.overwrite, expected=announced.get(uri))
     items = tuple(
@@ -188,4 +193,5 @@ def _bring_home(attempt: Attempt, result: JobResult) -> JobResult:
 def _make_subfolder(home: MediaURI, target: MediaURI) -> None:
     """Folders below the one that was asked for, where a store has such things; that one itself must be there."""
     if home.scheme == "file" and folder_of(home) != folder_of(target) and folder_of(target).path.is_dir():
-        home.path.parent.mkdir(parents=True, exist_ok=True)
+        with output_errors(home.path):
+            home.path.parent.mkdir(parents=True, exist_ok=True)
