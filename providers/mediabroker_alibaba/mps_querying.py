@@ -19,7 +19,7 @@ from mediabroker_alibaba.mps_states import (
     tag_of,
 )
 
-__all__ = ["query", "recover"]
+__all__ = ["kind_of", "query", "recover"]
 
 _Observe = Callable[[Mapping[str, Any], MediaURI | None], Observation]
 _LISTED: Mapping[str, tuple[str, _Observe]] = {
@@ -36,18 +36,18 @@ def query(members: Sequence[Member]) -> Flow[list[Observation]]:
     """One observation a member. A member's role tells which operation knows it; ids all look alike."""
     seen: list[Observation] = []
     for kind, (operation, observe) in _LISTED.items():
-        mine = [each for each in members if _kind(each) == kind]
+        mine = [each for each in members if kind_of(each) == kind]
         jobs = yield from query_listed(operation, [each.native_id for each in mine])
         for each in mine:
             job = jobs.get(each.native_id)
             seen.append(observe(job, each.output) if job else _missing(each))
     for each in members:
-        if _kind(each) == "production":
+        if kind_of(each) == "production":
             answer = yield from query_one(each.native_id)
             seen.append(observe_production(answer, each.output) if answer else _missing(each))
-        elif _kind(each) == "rejected":
+        elif kind_of(each) == "rejected":
             seen.append(observe_rejected(each.native_id, each.native_id.rpartition(":")[2], each.output))
-    seen += yield from query_missing([each for each in members if _kind(each) == "missing"])
+    seen += yield from query_missing([each for each in members if kind_of(each) == "missing"])
     return seen
 
 
@@ -81,7 +81,8 @@ def recover(seen: Observation) -> Flow[Recovered | None]:
     return Recovered(origin=tag.origin, members=tuple(sorted(members, key=in_order)))
 
 
-def _kind(member: Member) -> str:
+def kind_of(member: Member) -> str:
+    """Return what kind of MPS job a member is, which tells the operation that knows it."""
     if member.native_id.startswith("rejected:"):
         return "rejected"
     if is_missing(member):

@@ -186,6 +186,8 @@ class BatchChain(Provider):
 
         A cancelled attempt has ended when its last member has: workers get 30 seconds to stop.
         """
+        if members[-1].state is JobState.SUCCEEDED:
+            return fold_members(members[-1:])  # it began when the others had succeeded, whatever is still known of them
         progress = fold_progress(members, last_weight=_MERGE_WEIGHT)
         ended = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
         folded = fold_members(members[:ended])

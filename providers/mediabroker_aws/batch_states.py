@@ -100,6 +100,7 @@ def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobErr
         native_id=native_id,
         state=state,
         phase=_phase(detail, summary),
+        hold_reason=detail.get("statusReason") if word == "RUNNABLE" else None,
         vendor_attempt=sum("stoppedAt" in each for each in detail.get("attempts", ())),
         sub_rank=sub_rank,
         progress=_progress(detail, state, summary),

@@ -283,6 +283,12 @@ def test_media_information_is_typed(rig: MpsRig, driver: Driver) -> None:
     assert (media.audio[0].sample_rate_hz, media.audio[0].channels) == (44_100, 2)
 
 
+def test_jobs_are_asked_for_in_batches_of_one_kind_for_each_kind_has_its_own_operation(driver: Driver) -> None:
+    roles = ["transcode-0", "production", "media_info", "snapshot-0", "transcode-1"]
+    groups = [driver.provider.query_group(Member(role=role, native_id=role)) for role in roles]
+    assert groups == ["transcode", "production", "media_info", "snapshot", "transcode"]
+
+
 def test_jobs_that_run_cannot_be_stopped_and_say_so(rig: MpsRig, driver: Driver) -> None:
     for spec in (MediaInfo(input=SOURCE), rig.spec("video_clip")):
         started = start(driver, spec)

@@ -15,7 +15,7 @@ import pytest
 from mediabroker import SuperResolution
 from mediabroker.errors import ConfigurationError, ErrorCode, ProviderError, UnsupportedError
 from mediabroker.refs import MediaURI
-from mediabroker.spi import Call, CancelOutcome, Member, Reply, drive
+from mediabroker.spi import Call, CancelOutcome, Member, MemberStatus, Reply, drive
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start, watch
@@ -190,6 +190,13 @@ def test_the_merge_alone_can_fail_the_job(rig: BatchRig, driver: Driver) -> None
     end = watch(rig, driver, started)[-1]
     assert end.error
     assert (end.state, end.error.code) == (JobState.FAILED, ErrorCode.OUTPUT_DENIED)
+
+
+def test_a_merge_that_succeeded_proves_the_slices_that_batch_has_forgotten(rig: BatchRig, driver: Driver) -> None:
+    started = start(driver, request(rig))
+    array, merge = started.members
+    told = [MemberStatus(member=array, state=JobState.RUNNING), MemberStatus(member=merge, state=JobState.SUCCEEDED)]
+    assert driver.provider.fold(told).state is JobState.SUCCEEDED
 
 
 def test_cancel_stops_all_that_lives_the_last_first(rig: BatchRig, driver: Driver) -> None:
