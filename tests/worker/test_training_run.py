@@ -20,6 +20,7 @@ from neuron_worker.runtimes.golden import differs_from_golden, golden_tile  # no
 from neuron_worker.training.__main__ import main  # noqa: E402
 from neuron_worker.training.benchmark import shipped_models  # noqa: E402
 from neuron_worker.training.evaluate import BASELINES, benchmark_cases, mean_score, score  # noqa: E402
+from neuron_worker.training.images import image_paths  # noqa: E402
 from neuron_worker.training.resample import resize  # noqa: E402
 
 WEIGHTS = Path(neuron_worker.__file__).parent / "weights"
@@ -38,7 +39,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def train(pictures: Path, out: Path, *more: str) -> Path:
-    arguments = ["train", "--images", str(pictures), "--out", str(out), "--steps", "3", "--clips", "1"]
+    arguments = ["train", "--images", str(pictures), "--out", str(out), "--steps", "3", "--clips", "1", "--drawn", "1"]
     assert main([*arguments, "--batch-size", "2", "--patch", "16", *more]) == 0
     return out / "fast-x2.safetensors"
 
@@ -106,7 +107,7 @@ def test_shipped_int8_agrees_with_fp32_on_the_golden_tile(card_path: Path) -> No
 def test_shipped_models_score_on_set5_what_the_card_states(card_path: Path, kind: str, shared_data: Path) -> None:
     card = json.loads(card_path.read_text())
     scale = card["scale"]
-    cases = benchmark_cases(shared_data / "sr" / "set5", scale)
+    cases = benchmark_cases(image_paths(shared_data / "sr" / "set5"), scale)
     lanczos = mean_score(score(BASELINES["lanczos"](scale), getattr(case, kind), case.truth) for case in cases)
     for name, model in shipped_models(WEIGHTS, card["model"], scale).items():
         measured = mean_score(score(model, getattr(case, kind), case.truth) for case in cases)
