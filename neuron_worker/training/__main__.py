@@ -14,6 +14,8 @@ from neuron_worker.training.record import read_card, write_card
 
 _log = logging.getLogger(__name__)
 
+_STEADINESS_PICTURES = 6
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 on a usage error, 1 when a file is missing."""
@@ -39,7 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="score shipped models on benchmark folders")
     evaluate.add_argument("--images", type=Path, nargs="+", required=True, help="one or more benchmark folders")
     evaluate.add_argument(
-        "--held-out", type=Path, nargs="*", default=[], help="folders of training pictures, for their held-out part"
+        "--held-out",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of training pictures, to score their held-out part; the first one shows the flicker too",
     )
     evaluate.add_argument("--weights", type=Path, required=True, help="the folder that `export` wrote to")
     _add_name(evaluate)
@@ -97,8 +103,9 @@ def _export(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from neuron_worker.training.benchmark import figures, shipped_models  # noqa: PLC0415
-    from neuron_worker.training.images import image_paths  # noqa: PLC0415
+    from neuron_worker.training.images import image_paths, load_rgb  # noqa: PLC0415
     from neuron_worker.training.material import held_out_paths  # noqa: PLC0415
+    from neuron_worker.training.steadiness import flicker  # noqa: PLC0415
 
     card_path = options.weights / f"{options.model}-x{options.scale}.json"
     card = read_card(card_path)
@@ -106,6 +113,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     sets = {folder.name: image_paths(folder) for folder in options.images}
     sets |= {f"{folder.name} held out": held_out_paths(folder) for folder in options.held_out}
     card["figures"] = figures(models, sets, options.scale)
+    if options.held_out:
+        pictures = [load_rgb(path) for path in held_out_paths(options.held_out[0])[:_STEADINESS_PICTURES]]
+        card["flicker"] = flicker(models, pictures, options.scale)
+        print("flicker", card["flicker"])
     write_card(card_path, card)
     for folder, kinds in card["figures"].items():
         for kind, methods in kinds.items():
