@@ -40,6 +40,11 @@ half resolution (2x2 samples become 4 channels), `quality` at full resolution. I
 part of what H.264 adds. It invents no texture: there is no adversarial loss, and what was lost stays lost. Chroma does
 not pass through it.
 {gains}
+**Which pictures.** The weights of `fast`, the default, come from openly licensed pictures alone: photographs of CID22
+(Cloudinary, CC BY-SA 4.0) and GB82 (CC0), screens of GB82-SC (CC0), and text, gradients and lines that the training
+program draws. They were trained from random numbers; no earlier weights and no research-only pictures are in them. The
+weights of `quality` come from photographs that are licensed for research use.
+
 **Files.** `NAME.onnx`: uint8 luma `(N, 1, H, W)` in, uint8 `(N, 1, s*H, s*W)` out, H and W even. `NAME-int8.onnx`: the
 same in 8-bit arithmetic (static, per-channel weights). `NAME-deep.onnx`: float32 in 0..1 both ways, not clipped, for
 10-bit video. `NAME.safetensors`: the weights. `NAME.json`: this card as data, with digests and a test tile.

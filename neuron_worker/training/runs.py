@@ -30,6 +30,7 @@ def run_training(options: argparse.Namespace) -> Path:
         device=options.device,
         threads=options.threads,
         learning_rate=options.learning_rate,
+        branches=not options.plain,
         mixture=Mixture(options.clean_share, _RESAMPLED_SHARE, options.batch_size, options.patch),
         start_from=options.init,
     )
@@ -62,5 +63,7 @@ def _command(options: argparse.Namespace) -> str:
         command += f" --init {options.init.name}"
     length = f"--minutes {options.minutes:g}" if math.isfinite(options.minutes) else f"--steps {options.steps}"
     command += f" {length} --seed {options.seed}"
+    if options.plain:
+        command += " --plain"
     command += f" --batch-size {options.batch_size} --patch {options.patch} --learning-rate {options.learning_rate:g}"
     return command + f" --clips {options.clips} --clean-share {options.clean_share:g} --drawn {options.drawn}"

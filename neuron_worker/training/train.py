@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from neuron_worker.training.branches import merged
 from neuron_worker.training.checkpoint import load_checkpoint, save_checkpoint
 from neuron_worker.training.dataset import Mixture, Pool, patches
 from neuron_worker.training.network import LumaUpscaler, build_network
@@ -49,7 +50,8 @@ class Settings:
     seed: int = 1
     device: str = "cpu"
     threads: int = 1
-    learning_rate: float = 0.02
+    learning_rate: float = 0.006
+    branches: bool = True
     average_decay: float = 0.999
     mixture: Mixture = field(default_factory=Mixture)
     start_from: Path | None = None
@@ -81,6 +83,8 @@ def train(settings: Settings, pool: Pool, validation: Validation, weights: Path)
     network = build_network(settings.model, settings.scale)
     if settings.start_from is not None:
         _start_from(network, load_file(settings.start_from))
+    if settings.branches:
+        network.branch()
     network = network.to(torch.device(settings.device))
     _store_channels_last(network)
     run = _Run(settings, network)
@@ -180,8 +184,9 @@ class _Run:
                 self._average[name].lerp_(value, 1 - decay)
 
     def averaged(self) -> dict[str, Tensor]:
-        """A copy of the averaged weights, in main memory and plain layout."""
-        return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in self._average.items()}
+        """A copy of the averaged weights of plain convolutions, in main memory and plain layout."""
+        plain = merged(self._average)
+        return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in plain.items()}
 
     def _report(self) -> None:
         now = time.monotonic()

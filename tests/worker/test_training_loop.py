@@ -12,6 +12,7 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from neuron_worker.training.branches import merged  # noqa: E402
 from neuron_worker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from neuron_worker.training.dataset import Mixture, build_pool  # noqa: E402
 from neuron_worker.training.network import build_network  # noqa: E402
@@ -25,7 +26,9 @@ MIXTURE = Mixture(clean=1.0, resampled=0.0, batch_size=2, patch_px=16)
 
 def run_of(steps: int) -> _Run:
     torch.manual_seed(3)
-    return _Run(Settings("fast", 2, steps=steps), build_network("fast", 2))
+    network = build_network("fast", 2)
+    network.branch()
+    return _Run(Settings("fast", 2, steps=steps), network)
 
 
 def take_steps(run: _Run, count: int) -> None:
@@ -78,6 +81,33 @@ def test_weights_of_another_scale_lend_all_but_the_tail(tmp_path: Path) -> None:
     trained = outcome.network.state_dict()
     assert torch.allclose(trained["head.weight"], lender.state_dict()["head.weight"] + 1, atol=1e-4)
     assert trained["tail.weight"].abs().max() < 0.01
+
+
+def test_branches_merge_into_plain_convolutions_that_compute_the_same() -> None:
+    torch.manual_seed(0)
+    branched, plain = build_network("fast", 2), build_network("fast", 2)
+    branched.branch()
+    for value in branched.parameters():
+        torch.nn.init.normal_(value, std=0.05)
+    plain.load_state_dict(merged(branched.state_dict()))
+    luma = torch.rand(1, 1, 24, 32)
+    assert torch.allclose(branched(luma), plain(luma), atol=1e-5)
+
+
+def test_fresh_branches_change_nothing() -> None:
+    network = build_network("fast", 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.branch()
+    after = merged(network.state_dict())
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_tile_that_comes_out_exactly_does_not_rule_the_learning_curve(tmp_path: Path) -> None:
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    validation = Validation("fast", 2, [flat], tmp_path / "curve.csv")
+    validation.measure(build_network("fast", 2).state_dict(), 1, 1.0)
+    assert float((tmp_path / "curve.csv").read_text().splitlines()[1].split(",")[2]) < 60
 
 
 @pytest.mark.parametrize(
