@@ -91,7 +91,10 @@ def test_branches_merge_into_plain_convolutions_that_compute_the_same() -> None:
         torch.nn.init.normal_(value, std=0.05)
     plain.load_state_dict(merged(branched.state_dict()))
     luma = torch.rand(1, 1, 24, 32)
-    assert torch.allclose(branched(luma), plain(luma), atol=1e-5)
+    enlarged = branched(luma)
+    assert torch.allclose(enlarged, plain(luma), atol=1e-5)
+    enlarged.square().mean().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in branched.parameters())
 
 
 def test_fresh_branches_change_nothing() -> None:
