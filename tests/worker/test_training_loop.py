@@ -53,11 +53,15 @@ def test_training_continues_a_checkpoint_and_removes_it_at_the_end(tmp_path: Pat
     weights = tmp_path / "fast-x2.safetensors"
     begun = run_of(6)
     take_steps(begun, 5)
-    save_checkpoint(weights.with_suffix(".checkpoint"), begun.state())
+    state = begun.state()
+    for tensors in (state["network"], state["average"]):
+        tensors["head.bias"].fill_(1)
+    save_checkpoint(weights.with_suffix(".checkpoint"), state)
     settings = Settings("fast", 2, steps=6, mixture=MIXTURE)
     validation = Validation("fast", 2, [NOISE], tmp_path / "curve.csv")
     outcome = train(settings, build_pool([NOISE], 2, 1, 0), validation, weights)
     assert outcome.steps == 6
+    assert outcome.network.state_dict()["head.bias"].min() > 0.9
     assert not weights.with_suffix(".checkpoint").exists()
     header, line = (tmp_path / "curve.csv").read_text().splitlines()
     assert header == "steps,seconds,clean_db,compressed_db"
