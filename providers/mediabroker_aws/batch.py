@@ -186,11 +186,12 @@ class BatchChain(Provider):
 
         A cancelled attempt has ended when its last member has: workers get 30 seconds to stop.
         """
-        if members[-1].state is JobState.SUCCEEDED:
-            return fold_members(members[-1:])  # it began when the others had succeeded, whatever is still known of them
+        ended = [each for each in members if each.state.is_terminal]
+        if members[-1].state is JobState.SUCCEEDED and all(each.state is JobState.SUCCEEDED for each in ended):
+            return fold_members(members[-1:])  # it began when the others had succeeded; Batch forgets them sooner
         progress = fold_progress(members, last_weight=_MERGE_WEIGHT)
-        ended = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
-        folded = fold_members(members[:ended])
+        stopped = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
+        folded = fold_members(members[:stopped])
         living = [each for each in members if not each.state.is_terminal]
         if folded.state is JobState.CANCELLED and living:
             return fold_members(living).model_copy(update={"progress": progress, "phase": "stopping"})
