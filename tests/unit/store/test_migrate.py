@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, MetaData, select
 
 from mediabroker import Broker, JobState
 from mediabroker.config import BrokerSettings
+from mediabroker.objects import ObjectStat
+from mediabroker.storage.file import FileStore
 from mediabroker.store import migrate, open_store
 from mediabroker.store.schema import SCHEMA_VERSION, metadata, schema_info
 from tests.ledger import LedgerProvider
@@ -74,3 +77,26 @@ def test_D10_a_migration_that_fails_half_way_leaves_the_old_store(path: Path, mo
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE name = 'quarantine'").fetchone() is None
     monkeypatch.setitem(migrate._STEPS, 1, step)  # type: ignore[arg-type]  # as above
     open_store(f"sqlite:///{path}").close()
+
+
+def test_a_store_of_the_release_before_the_one_engine_opens_and_finishes_its_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written by version 4's own code: one job runs, one waits, one lost its process while its second call was out."""
+    path, folder = tmp_path / "jobs.db", tmp_path / "vendor"
+    connection = sqlite3.connect(path)
+    connection.executescript((GOLDEN / "version-4.sql").read_text())
+    connection.close()
+    vendor = LedgerProvider("ledger", {"folder": folder})
+    shutil.copy(GOLDEN / "version-4-vendor.jsonl", folder / "ledger.jsonl")
+    for accepted in vendor.ledger.accepted():
+        vendor.ledger.say(accepted["id"], "done")
+    # The outputs lay on the machine of that release.
+    monkeypatch.setattr(FileStore, "stat", lambda self, uri: ObjectStat(1, "1"))
+    with Broker(BrokerSettings(store=f"sqlite:///{path}"), providers={"ledger": vendor}) as broker:
+        jobs = [broker.get(key=f"order-{name}") for name in ("running", "killed", "waiting")]
+        for job in jobs:
+            job.result(timeout=60)
+        assert [job.user_data for job in jobs] == [{"asset": name} for name in ("running", "killed", "waiting")]
+        assert [job.state for job in jobs] == [JobState.SUCCEEDED] * 3
+    assert len(vendor.ledger.accepted()) == 6, "nothing was started twice"
