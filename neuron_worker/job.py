@@ -102,7 +102,7 @@ class Job:
         if self.plan.golden is not None and digest_of_golden(runtime) != self.plan.golden:
             raise ConfigurationError(
                 f"{self.plan.runtime} computes {self.plan.variant} on this processor otherwise than where the plan of "
-                "this job was made; run it on machines of one kind, or with the model's exact form"
+                "this job was made; run all slices on processors of one kind, or with runtime torch, which has 32 bits"
             )
         return runtime
 

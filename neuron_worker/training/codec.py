@@ -50,6 +50,7 @@ def _encoder(width_px: int, height_px: int, crf: int, preset: str) -> VideoCodec
     encoder.time_base = Fraction(1, 25)
     encoder.framerate = Fraction(25)
     encoder.thread_count = 1
-    # x264 reports its settings on stderr for every clip otherwise, thousands of lines in a training run.
-    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": "log-level=none"}
+    # Without the first word, equal frames give other bytes on other processors, and with AVX-512 in each process anew;
+    # without the second, x264 reports its settings on stderr for every clip, thousands of lines in a training run.
+    encoder.options = {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1:log-level=none"}
     return encoder

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,26 @@ def test_h264_returns_as_many_frames_as_it_got_and_a_higher_crf_costs_detail() -
     assert len(h264_luma(clip, 23)) == 5
     assert good.shape == truth.shape
     assert np.abs(good - truth).mean() < np.abs(bad - truth).mean()
+
+
+_COMPRESSED = """
+import hashlib
+import numpy as np
+from neuron_worker.training.codec import h264_luma
+y, x = np.mgrid[:160, :240]
+shapes = [(x * x + blend * y * y) // 8 for blend in (1, 2, 3)]
+frames = [np.stack([(shape + 7 * at * x) % 256 for shape in shapes], -1).astype(np.uint8) for at in range(8)]
+print(hashlib.sha256(b"".join(plane.tobytes() for plane in h264_luma(frames, 23))).hexdigest())
+"""
+
+
+def test_compression_is_repeatable_in_every_process_as_training_with_one_seed_promises() -> None:
+    digests = set()
+    for perturb in ("0", "1", "85", "255"):  # with AVX-512, x264 alone gives four results
+        environment = {**os.environ, "MALLOC_PERTURB_": perturb}
+        command = [sys.executable, "-c", _COMPRESSED]
+        digests.add(subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60).stdout)
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("scale", [2, 4])
