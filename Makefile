@@ -70,7 +70,7 @@ test: .venv/dev.stamp
 
 # What the suite leaves out where torch and OpenVINO are not installed; they take a gigabyte.
 test-torch: .venv/torch.stamp
-	$(BIN)/python -m pytest tests/worker/test_compile.py tests/worker/test_runtime_*.py tests/worker/test_training_*.py $(ARGS)
+	$(BIN)/python -m pytest tests/worker/test_compile.py tests/worker/test_silence.py tests/worker/test_runtime_*.py tests/worker/test_training_*.py $(ARGS)
 
 check: lint types imports dist
 
