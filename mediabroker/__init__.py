@@ -50,6 +50,7 @@ from mediabroker.jobs import (
     VideoEncoder,
 )
 from mediabroker.messages import InboundMessage
+from mediabroker.redaction import RedactingFilter
 from mediabroker.refs import JobRef, MediaURI
 from mediabroker.results import (
     CaptionsResult,
@@ -153,6 +154,7 @@ __all__ = [
     "ProductionResult",
     "ProviderError",
     "ProviderOptions",
+    "RedactingFilter",
     "Rendition",
     "SegmentsResult",
     "SmartProduction",

@@ -34,7 +34,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediabroker.errors import ConfigurationError
@@ -119,7 +128,12 @@ class BrokerSettings(BaseSettings):
     """All that can be configured. Times are seconds."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="MEDIABROKER_", env_nested_delimiter="__", env_ignore_empty=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="MEDIABROKER_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     store: str = Field(default_factory=_default_store, repr=False)  # a URL may hold a password
@@ -130,6 +144,11 @@ class BrokerSettings(BaseSettings):
     """By URI scheme, what the object store's package understands."""
     staging: dict[Scheme, StagingPlace] = {}
     """By URI scheme, the folder where the broker puts what a provider of that scheme cannot reach by itself."""
+    token_key: SecretStr | None = Field(default=None, min_length=32)
+    """The secret under which tokens of attempts are made; the same for all hosts that may adopt each other's jobs.
+    Without it each store has one of its own."""
+    adopt_to: tuple[StagingPlace, ...] = ()
+    """The folders to which the output of a job that another store has submitted may be copied; never `file://`."""
     sources: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     """By URL scheme, what the message source's package understands."""
     quarantine_after: int = Field(default=5, ge=1)
@@ -150,6 +169,20 @@ class BrokerSettings(BaseSettings):
             return own
         places = {"file": _default_staging(), **self.staging}
         return next((places[scheme] for scheme in sorted(schemes) if scheme in places), None)
+
+    def may_adopt_to(self, target: MediaURI) -> bool:
+        """Whether a job that this store did not submit may have its output copied there."""
+        if target.scheme == "file" or not {".", ".."}.isdisjoint(str(target).split("/")):
+            return False
+        return any(str(target).startswith(str(folder)) for folder in self.adopt_to)
+
+    @field_validator("adopt_to")
+    @classmethod
+    def _never_local(cls, folders: tuple[MediaURI, ...]) -> tuple[MediaURI, ...]:
+        for folder in folders:
+            if folder.scheme == "file":
+                raise ValueError(f"{folder}: a job of another store is never delivered to file://; name a bucket")
+        return folders
 
     @field_validator("staging")
     @classmethod
@@ -214,7 +247,7 @@ def _refuse_untrusted(content: Mapping[str, Any], where: str = "") -> None:
     for name, value in content.items():
         at = f"{where}.{name}" if where else name
         is_secret_url = at == "store" and isinstance(value, str) and "@" in value
-        if is_secret_url or (where and _TRUSTED.fullmatch(name)):
+        if is_secret_url or _TRUSTED.fullmatch(name):
             user = platformdirs.user_config_path("mediabroker") / _FILE_NAME
             raise ConfigurationError(
                 f"{_FILE_NAME} of the working directory: {at}: a file that is found there may name no program and no "

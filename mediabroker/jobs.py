@@ -276,6 +276,14 @@ class SmartProduction(JobSpec[P_co], Generic[P_co], frozen=True):
 
     result_type: ClassVar[type[JobResult]] = ProductionResult
 
+    @field_validator("params")
+    @classmethod
+    def _named(cls, params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        for name in params:
+            if not name.isidentifier():
+                raise ValueError(f'{name!r:.60} is no name of a parameter; write JSON, such as {{"mode": "gif"}}')
+        return params
+
     @field_validator("kind")
     @classmethod
     def _is_of_this_class(cls, kind: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
 
-__all__ = ["load_plugin", "offered"]
+__all__ = ["load_plugin", "naming_extra", "offered"]
 
 
 def offered(group: str, what: str) -> dict[str, EntryPoint]:
@@ -44,12 +46,25 @@ def load_plugin(group: str, name: str, *, what: str, where: str, extra: str | No
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; installed are {', '.join(sorted(known)) or 'none'}"
         raise ConfigurationError(f"{where}: no {what} {name!r}{hint}")
-    try:
+    with naming_extra(known[name], what, extra):
         return known[name].load()
+
+
+@contextmanager
+def naming_extra(point: EntryPoint, what: str, extra: str | None = None) -> Iterator[None]:
+    """Turn a package that is missed in the block into the command that installs it.
+
+    Raises:
+        MissingDependencyError: names the package and the `pip install`.
+    """
+    try:
+        yield
+    except MissingDependencyError:
+        raise
     except ImportError as error:
         raise MissingDependencyError(
-            f"{what} {name!r} needs {error.name or 'a package'} that is not installed: "
-            f"pip install 'mediabroker[{extra or _extra(known[name])}]'"
+            f"{what} {point.name!r} needs {error.name or 'a package'} that is not installed: "
+            f"pip install 'mediabroker[{extra or _extra(point)}]'"
         ) from error
 
 

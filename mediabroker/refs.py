@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import posixpath
 import re
 import secrets
@@ -236,9 +237,16 @@ def new_job_id() -> str:
     return base32(secrets.token_bytes(16))
 
 
-def token_for(job_id: str, attempt: int) -> str:
-    """The attempt's token: the same after every crash, unlike any other."""
-    return base32(hashlib.sha256(f"{job_id}/{attempt}".encode()).digest()[:16])
+def token_for(job_id: str, attempt: int, *, key: bytes | None = None) -> str:
+    """Return the attempt's token: the same after every crash, unlike any other.
+
+    With a `key` only its holders can compute it, and it begins with the version letter `v`. Without one it has the form
+    of releases before schema 6, which anybody can compute.
+    """
+    named = f"{job_id}/{attempt}".encode()
+    if key is None:
+        return base32(hashlib.sha256(named).digest()[:16])
+    return "v" + base32(hmac.new(key, named, hashlib.sha256).digest()[:16])
 
 
 def base32(raw: bytes) -> str:

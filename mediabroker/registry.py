@@ -7,10 +7,10 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from mediabroker.errors import ConfigurationError
-from mediabroker.plugins import load_plugin, offered
-from mediabroker.spi import Provider
+from mediabroker.plugins import load_plugin, naming_extra, offered
+from mediabroker.spi import Provider, Transport
 
-__all__ = ["PROVIDER_GROUP", "create_provider", "provider_types"]
+__all__ = ["PROVIDER_GROUP", "connect", "create_provider", "provider_types"]
 
 PROVIDER_GROUP = "mediabroker.providers"
 _WHAT = "provider type"
@@ -37,4 +37,18 @@ def create_provider(name: str, type_name: str, settings: Mapping[str, Any]) -> P
         raise ConfigurationError(
             f"provider type {type_name!r}: {provider_types()[type_name].value} is not a Provider class"
         )
-    return plugin(name, settings)
+    with naming_extra(provider_types()[type_name], _WHAT):
+        return plugin(name, settings)
+
+
+def connect(provider: Provider, service: str) -> Transport:
+    """Return a transport of the provider.
+
+    Raises:
+        MissingDependencyError: it needs an extra; the message names the `pip install`.
+    """
+    point = provider_types().get(provider.type)
+    if point is None:
+        return provider.connect(service)
+    with naming_extra(point, _WHAT):
+        return provider.connect(service)

@@ -102,6 +102,11 @@ class Frames(Value, frozen=True):
     total: int | None = Field(default=None, ge=0)
     per_second: float | None = Field(default=None, ge=0)
 
+    def completed(self) -> Frames:
+        """The same when the work is over: all frames are done, and there is no speed any more."""
+        done = max(self.done, self.total or 0)
+        return Frames(done=done, total=done)
+
 
 class Transfer(Value, frozen=True):
     """How far the broker's own copying is, to a staging place or from one."""
@@ -111,11 +116,16 @@ class Transfer(Value, frozen=True):
 
 
 class Output(Value, frozen=True):
-    """One file that a job has published: looked at, there, and not empty."""
+    """One file that a job has published: verified to be there, and not empty.
+
+    `verified=False`: the provider reports success and does not tell the names of its files, and none could be found by
+    the pattern that was asked for, which is then the `uri`.
+    """
 
     uri: MediaURI
     size_bytes: int | None = Field(default=None, ge=0)
     sha256: str | None = None
+    verified: bool = True
 
 
 class Item(Value, frozen=True):

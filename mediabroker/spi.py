@@ -48,6 +48,7 @@ __all__ = [
     "Provider",
     "ProviderOptions",
     "RateLimit",
+    "Recovered",
     "Reply",
     "Sandbox",
     "SubmitContext",
@@ -127,7 +128,7 @@ class Capabilities(Value, frozen=True):
 class Origin(Value, frozen=True):
     """What travels with a vendor's job in tags, environment or user data, so that any host can take the job over.
 
-    The token proves the rest: it is derived from the job id and the attempt's number.
+    The token is derived from the job id and the attempt's number. What a message says of it is only a hint.
     """
 
     job_id: str
@@ -147,7 +148,7 @@ class SubmitContext(Value, frozen=True):
     job_id: str
     attempt: int
     token: str
-    """Lower-case base32, unique to the attempt, stable across crashes."""
+    """Lower-case letters and digits, unique to the attempt, stable across crashes."""
     input: MediaURI
     output: MediaURI | None = None
     deliver_to: MediaURI | None = None
@@ -184,6 +185,13 @@ class Member(Value, frozen=True):
     output: MediaURI | None = None
 
 
+class Recovered(Value, frozen=True):
+    """An attempt that another host has submitted, as the vendor's own answers tell it."""
+
+    origin: Origin
+    members: tuple[Member, ...]
+
+
 class Submitted(Value, frozen=True):
     """All vendor jobs of an attempt, accepted."""
 
@@ -212,6 +220,7 @@ class Observation(Value, frozen=True):
     token: str | None = None
     """Of a callback: the attempt's token, where the message bears it. It finds the job before its ids are stored."""
     origin: Origin | None = None
+    """Of an answer: the job's origin as the vendor keeps it. Of a callback: what the message claims, never believed."""
     raw: JsonValue = None
 
     @field_validator("phase", "hold_reason", "raw", mode="before")
@@ -321,18 +330,26 @@ class Provider(ABC):
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:  # noqa: ARG002  a hook
         """What a callback says; pure. None: not one of this instance's, by service, account or region.
 
+        An empty list: one of this instance's that speaks of no job, such as a probe of its own or work that was started
+        without this SDK. It is passed over.
+
         `message` is what the vendor's service wrote, without the envelopes of the queues it passed through. No word
         of it becomes a state: it tells the broker which jobs to ask for.
         """
         return None
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        """All vendor jobs of an attempt that another host has submitted, from one callback; none: cannot tell yet.
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        """Ask the vendor for the attempt that a callback speaks of; None: it is not there, or cannot be told yet.
 
-        The default suits providers that start one vendor job per attempt.
+        Anybody may write into a queue. So nothing but `seen.native_id` may be taken from the callback, to ask for;
+        origin and members come from the answers. The default suits providers that start one vendor job per attempt,
+        and whose `query` tells its `origin`.
         """
-        yield from ()
-        return [Member(role="job", native_id=seen.native_id, output=origin.output)]
+        answers = yield from self.query([Member(role="job", native_id=seen.native_id)])
+        told = next((each.origin for each in answers if each.native_id == seen.native_id), None)
+        if told is None:
+            return None
+        return Recovered(origin=told, members=(Member(role="job", native_id=seen.native_id, output=told.output),))
 
     @abstractmethod
     def classify(self, failure: ProviderError) -> JobError:

@@ -30,7 +30,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mediabroker.errors import InvalidJobError
-from mediabroker.media.publish import check_output, output_errors
+from mediabroker.media.publish import check_output, output_errors, own_folder
 from neuron_worker.commands import add_commands
 from neuron_worker.document import JobDocument, load_document, parse_document
 from neuron_worker.failures import Exit, describe_failure, exit_code_of
@@ -178,7 +178,7 @@ def _work_in_own_folder(document: JobDocument, stop: Event) -> None:
     folder = document.work_dir
     with output_errors(folder):
         try:
-            folder.mkdir(exist_ok=True, mode=0o700)
+            own_folder(folder)
         except OSError:
             check_output(document.output.path, overwrite=True)
             raise

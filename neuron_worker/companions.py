@@ -17,10 +17,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors
 from neuron_worker.source import open_source, video_of
 
-__all__ = ["CONTAINERS", "add_companions", "check_companions", "container_of", "copy_tags", "read_companions"]
-
-CONTAINERS: Mapping[str, str] = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Suffix of the output to the muxer that writes it."""
+__all__ = ["add_companions", "check_companions", "copy_tags", "read_companions"]
 
 _UNPLAYABLE: Mapping[str, tuple[str, ...]] = {"mp4": ("vorbis", "pcm_"), "mov": ("vorbis",), "matroska": ()}
 """Codecs by the start of their names that the muxer would take but hardly any player reads in that container."""
@@ -30,18 +27,6 @@ _KEPT_TYPES = frozenset({"audio", "subtitle", "video", "attachment"})
 _OWN_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "duration"})
 """Tags in which a muxer describes itself."""
 _STATISTICS = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION")
-
-
-def container_of(output: Path) -> str:
-    """The muxer for an output.
-
-    Raises:
-        MediaError: `INVALID_SPEC`, the suffix names no container that is written here.
-    """
-    if found := CONTAINERS.get(output.suffix.lower()):
-        return found
-    known = ", ".join(CONTAINERS)
-    raise MediaError(ErrorCode.INVALID_SPEC, f"the output {output} ends in {output.suffix!r}; use one of {known}")
 
 
 def check_companions(path: Path, muxer: str) -> None:

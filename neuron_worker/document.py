@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +73,8 @@ class JobDocument(Value):
         for name, uri in (("input", self.input), ("output", self.output)):
             if uri.scheme != "file":
                 raise ValueError(f"{name}: {uri} is not a local file")
-        if self.input.path.resolve() == self.output.path.resolve():
+        # Path.resolve would raise a RuntimeError of its own for links in a loop.
+        if os.path.realpath(self.input.path) == os.path.realpath(self.output.path):
             raise ValueError(f"output: {self.output} is also the input; the source would be lost")
         return self
 

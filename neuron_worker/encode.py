@@ -84,7 +84,8 @@ class SliceWriter:
         # The encoder writes its unit into the stream as the frame rate, so it counts in the coarsest that is exact.
         self._unit = step * facts.tick_s
         # mp4 counts in 1/N seconds; a source that counts in M/N fits as well.
-        options = {"video_track_timescale": str(facts.tick[1])}
+        # The movie counts alike: in its default, 1/1000 s, an edit of a short slice would be rounded, and hide frames.
+        options = dict.fromkeys(("video_track_timescale", "movie_timescale"), str(facts.tick[1]))
         self._container = av.open(f"file:{path.absolute()}", "w", format="mp4", container_options=options)
         self._stream = self._open_stream(codec_of(settings, facts, scale), settings, scale)
 

@@ -46,12 +46,12 @@ def list_pictures(folder: Path, target: Path) -> list[tuple[Path, Path]]:
     """
     if not folder.is_dir():
         raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{folder} is no folder")
-    root, results = folder.resolve(), target.resolve()
+    root, results = _real(folder), _real(target)
     if root == results:
         raise MediaError(ErrorCode.INVALID_SPEC, f"{target} is where the pictures are; they would be mixed up")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if root in results.parents:
-        found = [path for path in found if results not in path.resolve().parents]
+        found = [path for path in found if results not in _real(path).parents]
     if not found:
         raise MediaError(ErrorCode.INPUT_NOT_FOUND, f"{folder} holds no picture ({', '.join(sorted(_SUFFIXES))})")
     places = {path: target / path.relative_to(folder) for path in found}
@@ -62,6 +62,10 @@ def list_pictures(folder: Path, target: Path) -> list[tuple[Path, Path]]:
     while collided := _collided(outputs, whole, folders):
         outputs.update({path: whole[path] for path in collided})
     return list(outputs.items())
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises a RuntimeError of its own for links in a loop
 
 
 def _collided(outputs: dict[Path, Path], whole: dict[Path, Path], folders: set[Path]) -> list[Path]:

@@ -12,7 +12,8 @@ from threading import Event
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors
 from mediabroker.media.sniff import check_readable
-from neuron_worker.companions import check_companions, container_of
+from neuron_worker.companions import check_companions
+from neuron_worker.containers import container_of
 from neuron_worker.document import JobDocument
 from neuron_worker.encode import codec_of
 from neuron_worker.plan import Plan, Source, make_slices
@@ -25,7 +26,7 @@ from neuron_worker.workspace import claim, read_record, sha256_of, write_record
 
 __all__ = ["Job", "source_of"]
 
-_ENGINE = 1
+_ENGINE = 2
 """Raised when the same plan would give other frames than before."""
 _PLAN = "plan.json"
 _PLANNING_S = 600.0

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import av
 
 from mediabroker.errors import ErrorCode, MediaError
-from neuron_worker.companions import add_companions, container_of, copy_tags, read_companions
+from neuron_worker.companions import add_companions, copy_tags, read_companions
+from neuron_worker.containers import container_of
 from neuron_worker.encode import muxer_refusals
 from neuron_worker.failures import heed
 from neuron_worker.plan import Plan

@@ -12,7 +12,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors, publish_file, workplace
 from mediabroker.models import Value
 from mediabroker.results import Output, VideoResult
-from neuron_worker.companions import container_of
+from neuron_worker.containers import container_of
 from neuron_worker.document import JobDocument
 from neuron_worker.failures import heed
 from neuron_worker.job import Job, source_of

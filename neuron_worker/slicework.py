@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -57,8 +58,9 @@ class SliceFolder:
 
     def remove_leftovers(self, index: int) -> None:
         """Remove what processes that were killed have left of the slice; only for whoever holds its claim."""
-        for partial in self._folder.glob(f"{index:06d}.[0-9]*.part"):
-            partial.unlink(missing_ok=True)
+        for path in self._folder.iterdir():
+            if re.fullmatch(rf"{index:06d}\.[0-9]+\.part", path.name):
+                path.unlink(missing_ok=True)
 
     def finished(self, index: int) -> FinishedSlice | None:
         """The record of a slice that is finished and still as it was written."""

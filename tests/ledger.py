@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from mediabroker.errors import ErrorCode, JobError, ProviderError, ThrottledError, UnavailableError
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import Scheme
-from mediabroker.results import JobResult, Output
+from mediabroker.results import Frames, JobResult, Output
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -29,6 +29,7 @@ from mediabroker.spi import (
     Origin,
     Provider,
     ProviderOptions,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -158,7 +159,9 @@ class LedgerTransport:
             return {"jobs": [{"jobId": each} for each in found]}
         if call.operation == "DescribeJobs":
             words = self._ledger.words()
-            return {"jobs": [{"id": each, **words[each]} for each in call.params["ids"] if each in words]}
+            origins = {each["id"]: each.get("origin") for each in self._ledger.accepted()}
+            known = [each for each in call.params["ids"] if each in words]
+            return {"jobs": [{"id": each, "origin": origins.get(each), **words[each]} for each in known]}
         for each in call.params["ids"]:
             known = self._ledger.words()[each]
             if known["word"] not in ("done", "broken"):
@@ -233,13 +236,17 @@ class LedgerProvider(Provider):
         token = said.origin.token if said.origin else None
         return [Observation(native_id=said.id, state=WORDS.get(said.word), token=token, origin=said.origin)]
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        (told,) = yield from self.query([Member(role="job", native_id=seen.native_id)])
+        origin = told.origin
+        if origin is None:
+            return None
         names = [f"{origin.token}-{step}" for step in self.options.steps]
         found = []
         for step, name in zip(self.options.steps, names, strict=True):
             reply: Any = yield Call("ledger", "ListJobs", {"name": name})
             found += [Member(role=step, native_id=each["jobId"], output=origin.output) for each in reply["jobs"]]
-        return found if len(found) == len(names) else []
+        return Recovered(origin=origin, members=tuple(found)) if len(found) == len(names) else None
 
     def find(self, ctx: SubmitContext, call: Call[Any]) -> Flow[list[Reply]]:
         reply = yield Call("ledger", "ListJobs", {"name": call.params["name"]})
@@ -257,17 +264,20 @@ class LedgerProvider(Provider):
             return Observation(native_id=member.native_id, not_found=True)
         state = WORDS.get(job["word"])
         failed = state is JobState.FAILED
+        raw = {name: value for name, value in job.items() if name != "origin"}
         return Observation(
             native_id=member.native_id,
             state=state,
             phase=job["word"],
             vendor_attempt=job.get("attempt", 0),
             progress=job.get("progress"),
-            error=JobError.of(ErrorCode.PROVIDER_INTERNAL, "it broke", raw=job) if failed else None,
+            frames=Frames(**job["frames"]) if job.get("frames") else None,
+            error=JobError.of(ErrorCode.PROVIDER_INTERNAL, "it broke", raw=raw) if failed else None,
             result=JobResult(outputs=(Output(uri=member.output),))
             if state is JobState.SUCCEEDED and member.output
             else None,
-            raw=job,
+            origin=Origin.model_validate(job["origin"]) if job.get("origin") else None,
+            raw=raw,
         )
 
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:

@@ -1,11 +1,10 @@
 """The broker: from a spec to one truthful result.
 
-route    choose the provider                          submit   commit the intent, drive the flow to its end
-drive    run a flow over the call journal             poll     one pass over live jobs, batched
-merge    observations -> members -> attempt -> job    deliver  look at the outputs, end the job
-ingest   messages -> hints, adoptions, quarantine     feed     queues and threads behind a stream of events
-stream   events one by one, acknowledged              handlers `on` and `serve`; trigger: the same in Lambda
-watch    one thread that asks for all who wait        tell     changes of state, each with its event
+attempt     from the intent to the delivered outputs: choosing, intent, submitting, staging, delivering; limits
+following   one pass over live jobs, merging what vendors answer, and the one thread that waits for all
+events      messages -> observations, adoptions, quarantine; events to streams, handlers and Lambda
+calling     one call to a vendor: rates, retries, the circuit
+access      what a handle of a job may ask for; job, broker and aio are its faces; plan says what a submit would do
 """
 
 from mediabroker.broker.aio import AsyncBroker, AsyncJob

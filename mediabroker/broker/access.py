@@ -18,6 +18,7 @@ from mediabroker.broker.following.passing import Pass
 from mediabroker.broker.following.watching import Watcher
 from mediabroker.errors import InvalidJobError, JobNotFoundError, MediaBrokerError
 from mediabroker.events import JobEvent
+from mediabroker.flows import Entry
 from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
 from mediabroker.store import attempts, jobs
@@ -51,6 +52,11 @@ class JobAccess:
         if loaded is None:
             raise JobNotFoundError(f"no job {job_id!r} in {self._core.store.url}")
         return Attempt(self._core, loaded)
+
+    def calls(self, job_id: str) -> Sequence[tuple[int, Entry]]:
+        """Return the journalled calls of all attempts, each with its attempt's number."""
+        with self._core.store.read() as tx:
+            return attempts.entries_of(tx, job_id)
 
     def refresh(self, ids: Sequence[str] | None = None) -> Sequence[MediaBrokerError]:
         """Query the providers for the live jobs of `ids`, or all; return the errors met."""

@@ -15,7 +15,8 @@ from mediabroker.broker.following.mover import Mover
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError
-from mediabroker.registry import create_provider
+from mediabroker.refs import token_for
+from mediabroker.registry import connect, create_provider
 from mediabroker.spi import Flow, Provider, Transport, drive
 from mediabroker.storage import Stores
 from mediabroker.store import Store
@@ -62,7 +63,7 @@ class Fleet(Mapping[str, Provider]):
         provider = self.named(name)
         with self._lock:
             if (name, service) not in self._transports:
-                self._transports[name, service] = provider.connect(service)
+                self._transports[name, service] = connect(provider, service)
             return self._transports[name, service]
 
     def close(self) -> None:
@@ -86,6 +87,12 @@ class Core:
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_s)
+
+    def token_for(self, job_id: str, attempt: int) -> str:
+        """Return the token of an attempt, under the configured key or else the store's own."""
+        configured = self.settings.token_key
+        key = configured.get_secret_value().encode() if configured is not None else self.store.token_key
+        return token_for(job_id, attempt, key=key)
 
     def converse(self, provider: str, flow: Flow[T]) -> T:
         """Drive a flow that creates nothing: every call is performed, reads are retried."""

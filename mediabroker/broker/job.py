@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, cast
 
+from pydantic import JsonValue
 from typing_extensions import Self, TypeVar
 
 from mediabroker.broker.access import JobAccess
@@ -36,6 +37,19 @@ class Attempt:
     error: JobError | None
     started_at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class VendorCall:
+    """One call that an attempt's submission has made: the request and the vendor's whole answer, as they were."""
+
+    attempt: int
+    operation: str
+    step: str
+    params: Mapping[str, JsonValue]
+    reply: Mapping[str, JsonValue] | None
+    error: Mapping[str, JsonValue] | None
+    sends: int
 
 
 class JobView(Generic[R_co]):
@@ -152,6 +166,19 @@ class JobView(Generic[R_co]):
     def retried_by(self) -> tuple[str, ...]:
         """Ids of the jobs that retry this one, oldest first."""
         return self.access.retried_by(self.id)
+
+    @property
+    def raw(self) -> JsonValue:
+        """The vendor's own last word on the job."""
+        return self.access.attempt(self.id).raw
+
+    @property
+    def calls(self) -> tuple[VendorCall, ...]:
+        """The calls of all submissions in order, with every field of the vendor's answers."""
+        return tuple(
+            VendorCall(number, each.operation, each.step, each.params, each.reply, each.error, each.sends)
+            for number, each in self.access.calls(self.id)
+        )
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 
 from mediabroker.clock import Clock
 from mediabroker.errors import MediaBrokerError
 from mediabroker.messages import EventSource, InboundMessage
+from mediabroker.outages import Outage
 
 __all__ = ["Receiver"]
 
 _log = logging.getLogger(__name__)
 
 _LONG_POLL_S = 20.0
-_BACKOFF_CAP_S = 60.0
 _MOMENT_S = 0.5
 _RELEASE_AFTER_S = 5.0
 _RELEASE_CAP_S = 300.0
@@ -38,7 +37,7 @@ class Receiver:
         self._clock = clock
         self._stop = Event()
         self._in_hand = Lock()
-        self._failures = 0
+        self._outage = Outage(_log, f"receiving from {source.url}")
         self.trouble: MediaBrokerError | None = None
         """Why nothing can be received at the moment."""
         self._thread = Thread(target=self._run, name=f"mediabroker-receive {source.url}", daemon=True)
@@ -87,7 +86,9 @@ class Receiver:
     def _finish(self, messages: Sequence[InboundMessage], settled: Sequence[bool]) -> None:
         done = [message for message, is_done in zip(messages, settled, strict=True) if is_done]
         if done and (stuck := self._source.delete(done)):
-            _log.info("messages could not be deleted and will come again", extra={"count": len(stuck)})
+            _log.info(
+                "messages could not be deleted and will come again (count %s)", len(stuck), extra={"count": len(stuck)}
+            )
         for message, is_done in zip(messages, settled, strict=True):
             if not is_done:
                 delay_s = min(_RELEASE_AFTER_S * 2 ** min(message.receive_count - 1, 10), _RELEASE_CAP_S)
@@ -101,18 +102,16 @@ class Receiver:
             except Exception as error:
                 self._back_off(error)
             else:
-                self._failures, self.trouble = 0, None
+                self.trouble = None
+                self._outage.succeeded()
         self._source.close()
 
     def _back_off(self, error: Exception) -> None:
-        if not isinstance(error, MediaBrokerError):
-            _log.exception("a defect in a receive loop", extra={"source": self.url})
-            error = MediaBrokerError(f"{type(error).__name__} in the receive loop of {self.url}")
         if self._stop.is_set():
             return  # a poll that outlasts its waiter may break off; nobody is waiting for it
-        self.trouble = error
-        self._failures += 1
-        ceiling_s = min(2.0 ** min(self._failures, 10), _BACKOFF_CAP_S)
-        pause_s = random.uniform(ceiling_s / 2, ceiling_s)  # noqa: S311  jitter is no secret
-        _log.warning("%s cannot be received from: %s", self.url, error, extra={"next_try_s": round(pause_s)})
-        self._clock.wait(self._stop, pause_s)
+        self.trouble = (
+            error
+            if isinstance(error, MediaBrokerError)
+            else MediaBrokerError(f"{type(error).__name__} in the receive loop of {self.url}")
+        )
+        self._clock.wait(self._stop, self._outage.failed(error))

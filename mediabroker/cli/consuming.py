@@ -99,6 +99,8 @@ def _replay(terminal: Terminal, message_id: MessageId) -> None:
         jobs = f"taken in: job {', '.join(outcome.jobs)}"
         said = jobs if outcome.outcome == "taken" else f"it stays: {outcome.reason}"
         terminal.show(outcome.model_dump(mode="json"), said)
+        if outcome.outcome != "taken":
+            raise typer.Exit(1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Commands about jobs that are there: `get`, `list`, `watch`, `cancel`, `prune`; and about providers."""
+"""Commands about jobs that are there: `get`, `list`, `watch`, `cancel`, `retry`, `prune`; and about providers."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def add_managing_commands(app: typer.Typer) -> None:
     command(app, "list")(_list)
     command(app, "watch")(_watch)
     command(app, "cancel")(_cancel)
+    command(app, "retry")(_retry)
     command(app, "prune")(_prune)
     command(app, "providers")(_providers)
 
@@ -113,6 +114,13 @@ def _cancel(terminal: Terminal, job_name: JobName) -> None:
         job = _find(broker, job_name)
         outcome = job.cancel()
         terminal.show({"id": job.id, "outcome": str(outcome)}, f"job {job.id} {_OUTCOMES[outcome]}")
+
+
+def _retry(terminal: Terminal, job_name: JobName) -> None:
+    """Start a new job from the spec of one that failed or was cancelled. Repeated, it shows the same new job."""
+    with terminal.broker() as broker:
+        job = broker.retry(_find(broker, job_name))
+        terminal.show(job_data(job, None), job_card(job, None))
 
 
 def _prune(

@@ -40,8 +40,7 @@ def compare(
         elapsed_s: how long that took, in seconds.
 
     Raises:
-        MediaError: one of the videos cannot be read.
-        OSError: a file cannot be written.
+        MediaError: one of the videos cannot be read, or a file not be written.
     """
     from mediabroker.compare.facts import Facts  # noqa: PLC0415  PyAV, numpy and Pillow load on use
     from mediabroker.compare.moments import find_moments  # noqa: PLC0415
@@ -98,8 +97,7 @@ def show(comparison: Comparison, *, page: Path | None = None, still: Path | None
     """Write what was measured as a page with pictures and curves, and a still of the pictures.
 
     Raises:
-        MediaError: one of the videos cannot be read any more.
-        OSError: a file cannot be written.
+        MediaError: one of the videos cannot be read any more, or a file not be written.
     """
     from mediabroker.compare.facts import Facts  # noqa: PLC0415  PyAV, numpy and Pillow load on use
     from mediabroker.compare.luma import Track  # noqa: PLC0415

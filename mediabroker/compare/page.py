@@ -14,6 +14,7 @@ from PIL import Image
 
 from mediabroker.compare.facts import Facts
 from mediabroker.compare.moments import Moment
+from mediabroker.media.publish import output_errors, publish_file, workplace
 
 __all__ = ["write_page"]
 
@@ -55,9 +56,11 @@ def write_page(path: Path, facts: Facts, moments: Sequence[Moment], *, measured:
         "css": _asset("page.css"),
         "js": _asset("page.js"),
     }
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(_filled(_asset("page.html"), parts), encoding="utf-8")
-    partial.replace(path)
+    with workplace(path) as folder:
+        made = folder / path.name
+        with output_errors(path):
+            made.write_text(_filled(_asset("page.html"), parts), encoding="utf-8")
+        publish_file(made, path, overwrite=True)
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:

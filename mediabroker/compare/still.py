@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mediabroker.compare.facts import Facts
 from mediabroker.compare.moments import ENLARGED_PX, Moment
+from mediabroker.media.publish import output_errors, publish_file, workplace
 
 __all__ = ["write_still"]
 
@@ -37,9 +38,11 @@ def write_still(path: Path, facts: Facts, moments: Sequence[Moment]) -> None:
     for index, moment in enumerate(moments):
         left = _MARGIN + index % abreast * (half + _GAP)
         _paste_detail(canvas, draw, moment, (left, below + index // abreast * (ENLARGED_PX[1] + _GAP)))
-    partial = path.with_name(f".{path.name}.part")
-    canvas.save(partial, "png")
-    partial.replace(path)
+    with workplace(path) as folder:
+        made = folder / path.name
+        with output_errors(path):
+            canvas.save(made, "png")
+        publish_file(made, path, overwrite=True)
 
 
 def _across(details: int) -> int:

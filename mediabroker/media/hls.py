@@ -34,7 +34,6 @@ __all__ = ["ladder_result", "publish_ladder"]
 _AAC_OBJECTS = {"LC": 2, "HE-AAC": 5, "HE-AACv2": 29}
 """Source: ISO/IEC 14496-3, table 1.17."""
 _NEARLY_FULL_BYTES = 1 << 20
-_OWN_FOLDER = re.compile(r"(.+-[0-9a-f]{8})/[^/]+\.m3u8")
 
 
 def ladder_result(seen: Source, made: Path, rungs: Sequence[Rung], frames: int) -> VideoResult:
@@ -151,5 +150,6 @@ def _folders_of(master: Path) -> list[Path]:
         lines = master.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
-    names = {match.group(1) for line in lines if (match := _OWN_FOLDER.fullmatch(unquote(line)))}
-    return [master.with_name(name) for name in names if "/" not in name and name.startswith(master.stem[:200])]
+    own = re.compile(rf"({re.escape(master.stem[:200])}-[0-9a-f]{{8}})/[^/]+\.m3u8")
+    names = {match.group(1) for line in lines if (match := own.fullmatch(unquote(line)))}
+    return [master.with_name(name) for name in names]

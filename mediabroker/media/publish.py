@@ -8,20 +8,29 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mediabroker.errors import ErrorCode, MediaError
 
-__all__ = ["check_output", "output_errors", "publish_file", "publish_folder", "workplace"]
+__all__ = [
+    "check_output",
+    "is_at",
+    "output_errors",
+    "own_folder",
+    "private_folder",
+    "publish_file",
+    "publish_folder",
+    "sweep",
+    "workplace",
+]
 
 _PREFIX, _SUFFIX = ".mediabroker-", ".partial"
-_ABANDONED = re.compile(r"\.mediabroker-[a-z0-9_]{8}\.partial")
-"""The names that `tempfile.mkdtemp` gives with this prefix and suffix."""
-_YOUNG_S = 60.0
+_RANDOM = "[a-z0-9_]{8}"
+"""The part of a name that `tempfile.mkdtemp` chooses."""
 _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP})
 
@@ -49,30 +58,73 @@ def check_output(final: Path, *, overwrite: bool = False, source: Path | None = 
 
 @contextmanager
 def workplace(final: Path) -> Iterator[Path]:
-    """A private, empty folder beside `final`, on the same file system; whatever is left in it is removed at the end.
-
-    Who was killed cannot remove its own: a lock on the folder lives as long as its process, and folders that nobody
-    locks are removed by the next to come.
+    """Hold a private, empty folder beside `final`, on the same file system, and remove those of killed processes.
 
     Raises:
         MediaError: `OUTPUT_DENIED` or `OUT_OF_RESOURCES`.
     """
-    with output_errors(final):
-        _remove_abandoned(final.parent)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=final.parent))
-        lock = os.open(folder, os.O_RDONLY)
+    with ExitStack() as stack:
+        with output_errors(final):
+            folder = stack.enter_context(private_folder(final.parent, _PREFIX, _SUFFIX))
+        yield folder
+
+
+@contextmanager
+def private_folder(parent: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
+    """Hold a new, empty folder in `parent`, which only this user may open, and remove it with its content at the end.
+
+    A killed process cannot remove its folder. The folder is locked as long as its process lives, so the next process
+    that asks for one with the same prefix and suffix removes it.
+    """
+    sweep(parent, re.compile(re.escape(prefix) + _RANDOM + re.escape(suffix)))
+    folder, lock = _locked_folder(parent, prefix, suffix)
     try:
-        _lock(lock)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 
+def sweep(parent: Path, name: re.Pattern[str], *, files: bool = False, keep: Path | None = None) -> None:
+    """Remove the folders, or the `files`, that killed processes have left in `parent`; their whole name matches `name`.
+
+    One that a live process has locked stays, as does another user's. No link is followed.
+    """
+    with suppress(OSError):
+        for path in [each for each in parent.iterdir() if name.fullmatch(each.name)]:
+            if path != keep:
+                with suppress(OSError):  # removed meanwhile, locked, or on a file system without locks
+                    _remove_abandoned(path, files=files)
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder that only this user may open, unless it is there; nothing but a folder of this user passes.
+
+    Raises:
+        OSError: it cannot be made, or a link or another user's folder stands at its name.
+    """
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(
+            errno.EPERM, "it is a link, a file or another user's folder; a folder of this user is needed"
+        )
+
+
+def is_at(path: Path, number: int) -> bool:
+    """Return whether the open file or folder `number` is what stands at `path`, which is no link."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(number))
+    except FileNotFoundError:
+        return False
+
+
 def publish_file(finished: Path, final: Path, *, overwrite: bool = False) -> None:
     """Give the finished file its final name; `finished` must lie on the same file system and is gone afterwards.
 
-    Without `overwrite`, of several that publish to one name exactly one succeeds (given hard links).
+    Without `overwrite`, of several that publish to one name exactly one succeeds (given hard links). A publication that
+    a kill has interrupted is completed by the same call.
 
     Raises:
         MediaError: `OUTPUT_EXISTS`, `OUTPUT_DENIED`, `OUT_OF_RESOURCES`; `final` is then as it was.
@@ -120,33 +172,42 @@ def output_errors(final: Path) -> Iterator[None]:
         raise MediaError(code, f"the output {final} cannot be written: {reason}") from error
 
 
-def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
-        if not _ABANDONED.fullmatch(folder.name):
-            continue  # of this project, as a job's own staging folder, and not of this function
-        with suppress(OSError):
-            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                # A folder this young may belong to somebody who has not come to lock it.
-                if time.time() - os.fstat(number).st_mtime > _YOUNG_S and _lock(number):
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(number)
+def _locked_folder(parent: Path, prefix: str, suffix: str) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            with suppress(OSError):  # some file systems know no locks; nothing is swept there
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if is_at(folder, lock):
+                return folder, lock
+            os.close(lock)
+        # Another process has swept it before it was locked.
 
 
-def _lock(number: int) -> bool:
+def _remove_abandoned(path: Path, *, files: bool) -> None:
+    found = path.lstat()
+    is_wanted = stat.S_ISREG(found.st_mode) if files else stat.S_ISDIR(found.st_mode)
+    if found.st_uid != os.geteuid() or not is_wanted:
+        return
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody holds it, or this file system knows no locks
-        return False
-    return True
+        if not is_at(path, number):
+            return
+        if files:
+            path.unlink()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(number)
 
 
 def _link(finished: Path, final: Path) -> None:
     try:
         os.link(finished, final)
     except FileExistsError:
-        # A run that was killed between the two names has left both to the one file.
+        # A process that was killed between the two names has left this very file at both.
         if not os.path.samestat(finished.lstat(), final.lstat()):
             raise
     except OSError as error:

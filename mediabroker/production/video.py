@@ -5,9 +5,9 @@ Source, unless another is named: Alibaba Cloud MPS, "SubmitIProductionJob" and t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from mediabroker.jobs import GivenURI, SmartProduction
@@ -25,6 +25,10 @@ __all__ = [
     "VideoH2V",
     "VideoSplit",
 ]
+
+
+HttpURL: TypeAlias = Annotated[str, StringConstraints(pattern=r"^http://[^\s/?#@]+/\S+$")]
+"""A URL without credentials that only the provider reads."""
 
 
 class Cover(SmartProduction[CoverResult], frozen=True, defer_build=True):
@@ -104,8 +108,8 @@ class VideoGreenScreenMatting(SmartProduction[VideoResult], frozen=True, defer_b
     kind: Literal["video_green_screen_matting"] = "video_green_screen_matting"
     function: Literal["video_green_screen_matting"] = "video_green_screen_matting"
     output: OutputName = Field()
-    background: GivenURI | None = None
-    """A picture: https or in an object store."""
+    background: GivenURI | HttpURL | None = None
+    """A picture: in an object store, or at an https or http URL that the provider fetches."""
 
 
 class VideoH2V(SmartProduction[VideoResult], frozen=True, defer_build=True):
@@ -125,10 +129,7 @@ class FaceBeauty(SmartProduction[VideoResult], frozen=True, defer_build=True):
 
 
 class VideoSplit(SmartProduction[SegmentsResult], frozen=True, defer_build=True):
-    """Where the slides of a recorded talk change; there is no output file.
-
-    Named in QueryIProductionJob's list of functions only, so whether it can be submitted is unverified.
-    """
+    """Where the slides of a recorded talk change; there is no output file."""
 
     kind: Literal["video_split"] = "video_split"
     function: Literal["video_split"] = "video_split"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
-from mediabroker.errors import ConfigurationError, MissingDependencyError, UnsupportedError
+from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, MissingDependencyError, UnsupportedError
 from mediabroker.objects import ObjectStat, ObjectStore
 from mediabroker.plugins import load_plugin
 from mediabroker.refs import MediaURI
@@ -78,6 +78,10 @@ class Stores:
             MediaError: `OUTPUT_DENIED`.
             ProviderError: the store cannot be asked now.
         """
+        if folder.scheme == "file" and folder.path.is_symlink():
+            raise MediaError(
+                ErrorCode.OUTPUT_DENIED, f"{folder.path} is a link; a folder that is to be cleared must be none"
+            )
         store = self.of(folder)
         for uri in list(store.list(folder)):
             store.delete(uri)

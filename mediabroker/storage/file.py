@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import glob
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.publish import output_errors, publish_file
+from mediabroker.media.publish import is_at, output_errors, publish_file, sweep
 from mediabroker.objects import ObjectStat, named
 from mediabroker.refs import MediaURI
 
@@ -22,6 +22,7 @@ __all__ = ["FileStore"]
 _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
+_RANDOM = r"[0-9a-f]{8}\.part"
 
 
 class FileStore:
@@ -49,6 +50,7 @@ class FileStore:
 
     def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
         path = uri.path
+        sweep(path.parent, re.compile(re.escape(_stem(path)) + _RANDOM), files=True)
         with output_errors(path):
             if not overwrite and path.exists():
                 raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{path} exists; set overwrite to replace it")
@@ -82,7 +84,6 @@ def _described(found: os.stat_result) -> ObjectStat:
 def _written_beside(path: Path, chunks: Iterator[bytes]) -> Iterator[Path]:
     """The chunks in a file beside `path`, as long as the block runs."""
     with output_errors(path):
-        _remove_abandoned(path)
         temporary, file = _locked_file(path)
     try:
         for chunk in chunks:
@@ -108,24 +109,18 @@ def _locked_file(path: Path) -> tuple[Path, FileIO]:
     It is made with the mode that the umask leaves to any new file, for it is the one that gets the final name.
     """
     while True:
-        temporary = path.parent / (f".{path.name[:60]}.{secrets.token_hex(4)}.part")
+        temporary = path.parent / f"{_stem(path)}{secrets.token_hex(4)}.part"
         try:
             number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             continue  # another writer's
         file = FileIO(number, "r+")
         fcntl.flock(file, fcntl.LOCK_EX)
-        if temporary.exists():  # else another writer took it for abandoned before it was locked
+        if is_at(temporary, number):  # else another writer took it for abandoned before it was locked
             return temporary, file
         file.close()
 
 
-def _remove_abandoned(path: Path) -> None:
-    """What writers to this name have left behind that were killed: nobody holds its lock any more."""
-    for left in path.parent.glob(f".{glob.escape(path.name[:60])}.*.part"):
-        try:
-            with left.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                left.unlink(missing_ok=True)
-        except OSError:
-            continue  # somebody is at it, or it is gone
+def _stem(path: Path) -> str:
+    """The beginning of the names of files that become `path`."""
+    return f".{path.name[:60]}."

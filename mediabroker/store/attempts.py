@@ -20,6 +20,7 @@ __all__ = [
     "Loaded",
     "all_of",
     "columns",
+    "entries_of",
     "find",
     "insert_attempt",
     "insert_members",
@@ -137,6 +138,12 @@ def members_of(tx: Connection, ids: Sequence[str]) -> list[tuple[str, Member]]:
     query = select(attempts.c.provider, members.c.role, members.c.native_id).join(members, joined)
     found = tx.execute(query.where(attempts.c.job_id.in_(ids)))
     return [(row.provider, Member(role=row.role, native_id=row.native_id)) for row in found]
+
+
+def entries_of(tx: Connection, job_id: str) -> list[tuple[int, Entry]]:
+    """Return the journals of all attempts of a job, each entry with its attempt's number."""
+    query = select(calls).where(calls.c.job_id == _JOB).order_by(calls.c.attempt, calls.c.ordinal)
+    return [(row.attempt, _entry(row)) for row in tx.execute(query, {"job": job_id})]
 
 
 def columns(values: Mapping[str, Any]) -> dict[str, Any]:

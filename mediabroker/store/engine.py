@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
@@ -16,6 +16,7 @@ from mediabroker.errors import ConfigurationError, StoreBusyError, StoreError
 from mediabroker.redaction import keep_secret
 from mediabroker.store import postgresql, sqlite
 from mediabroker.store.migrate import is_current, migrate
+from mediabroker.store.schema import schema_info
 from mediabroker.store.turns import Turns
 
 __all__ = ["Store", "open_store"]
@@ -51,6 +52,8 @@ class Store:
         for secret in self._secrets:
             keep_secret(secret)
         self.url = _shown(url)
+        self.token_key = b""
+        """The store's own secret, under which tokens are made."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -127,6 +130,8 @@ def open_store(url: str, *, busy_timeout_s: float = 10.0) -> Store:
         if not current:
             with store.write() as tx:
                 migrate(tx)
+        with store.read() as tx:
+            store.token_key = bytes.fromhex(tx.execute(select(schema_info.c.token_key)).scalar_one())
     except BaseException:
         store.close()
         raise

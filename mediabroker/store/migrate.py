@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Table, inspect, select, update
@@ -52,6 +53,12 @@ def _add_holds(tx: Connection) -> None:
         index.create(tx, checkfirst=True)
 
 
+def _add_token_key(tx: Connection) -> None:
+    """5 to 6: the key under which tokens are made. Attempts keep the tokens that they have."""
+    _add_columns(tx, schema_info, "token_key")
+    tx.execute(update(schema_info).values(token_key=secrets.token_hex(32)))
+
+
 def _add_columns(tx: Connection, table: Table, *names: str) -> None:
     for name in names:
         column = table.c[name]
@@ -67,6 +74,7 @@ _STEPS: Mapping[int, Callable[[Connection], None]] = {
     2: _add_routes_and_staging,
     3: _add_limits,
     4: _add_holds,
+    5: _add_token_key,
 }
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 
@@ -84,7 +92,7 @@ def migrate(tx: Connection) -> None:
     """
     if not inspect(tx).has_table(schema_info.name):
         metadata.create_all(tx)
-        tx.execute(schema_info.insert().values(version=SCHEMA_VERSION))
+        tx.execute(schema_info.insert().values(version=SCHEMA_VERSION, token_key=secrets.token_hex(32)))
         return
     version = tx.execute(_VERSION).scalar_one()
     if version > SCHEMA_VERSION:

@@ -38,6 +38,8 @@ class Placement(Value, frozen=True):
     target: MediaURI | None = None
     overwrite: bool = False
     folders: tuple[MediaURI, ...] = ()
+    undelivered: str | None = None
+    """Why the broker may not copy the output of an adopted job to `target`; it stays where the vendor wrote it."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class Utc(TypeDecorator[datetime]):
@@ -71,7 +71,12 @@ def _json(name: str) -> Column[Any]:
 
 metadata = MetaData()
 
-schema_info = Table("schema_info", metadata, Column("version", Integer, nullable=False))
+schema_info = Table(
+    "schema_info",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("token_key", String(64)),  # under which the store's tokens are made, unless the settings have one
+)
 
 jobs = Table(
     "jobs",

@@ -79,7 +79,7 @@ class Claims:
             if found != seen:
                 seen, since = found, time.monotonic()
             elif time.monotonic() - since >= self._patience_s:
-                _log.warning("a claim that stands still is taken over", extra={"unit": unit})
+                _log.warning("a claim that stands still is taken over (unit %s)", unit, extra={"unit": unit})
                 self._shelf.replace(claim_name(unit), mine)
                 return True
             stop.wait(self._patience_s / _LOOKS)

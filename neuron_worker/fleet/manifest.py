@@ -11,7 +11,7 @@ from mediabroker.errors import InvalidJobError
 from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
-from neuron_worker.companions import container_of
+from neuron_worker.containers import container_of
 from neuron_worker.document import EncoderSettings, JobDocument
 
 __all__ = ["Manifest", "SourceVersion", "Upscaling", "load_manifest"]

@@ -10,60 +10,47 @@ import fcntl
 import os
 import re
 import shutil
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
+from mediabroker.media.publish import is_at, own_folder, private_folder, sweep
 from neuron_worker.failures import heed
 
 __all__ = ["Scratch", "check_room"]
 
 _LOOK_S = 0.1
-_PRIVATE = "run-"
-_SUFFIX = ".mediabroker-scratch"
+_MARGIN_BYTES = 16 << 20
+_PRIVATE, _SUFFIX = "run-", ".mediabroker-scratch"
 _NAME = re.compile(r"(run-[a-z0-9_]{8}|source-[0-9a-f]{32})\.mediabroker-scratch")
 """A private folder, or a shared one, which is named by a digest."""
-_MARGIN_BYTES = 16 << 20
 
 
 class Scratch:
-    """A folder of this user's, shared by all workers on this machine. Names in it are given here, never by callers.
+    """A folder of this user's, shared by all workers on this machine. Only what is named as here is ever removed.
 
     Raises:
-        ConfigurationError: it cannot be made, or others may look into it.
+        ConfigurationError: it cannot be made, is a link, or others may look into it.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(root)
             found = root.lstat()
         except OSError as error:
-            raise ConfigurationError(f"the scratch folder {root} cannot be made: {error.strerror}") from error
-        if stat.S_ISLNK(found.st_mode):
-            raise ConfigurationError(f"the scratch folder {root} is a link, perhaps a planted one; name a folder")
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise ConfigurationError(f"the scratch folder {root} cannot be used: {error.strerror}") from error
+        if found.st_mode & 0o077:
             raise ConfigurationError(f"the scratch folder {root} is open to others; chmod 700 it, or choose another")
 
     @contextmanager
     def private(self) -> Iterator[Path]:
         """A new, empty folder for the body alone."""
-        while True:
-            folder = Path(tempfile.mkdtemp(prefix=_PRIVATE, suffix=_SUFFIX, dir=self._root))
-            lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_there(folder, lock):
-                break
-            os.close(lock)  # swept away before it was locked
-        try:
+        with private_folder(self._root, _PRIVATE, _SUFFIX) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
     @contextmanager
     def shared(
@@ -71,13 +58,14 @@ class Scratch:
     ) -> Iterator[Path]:
         """The folder `name`, which stays while the body runs; one worker alone prepares it, if it is not ready.
 
-        Whatever nobody works with is removed first.
+        Folders of this class that no worker uses are removed first.
 
         Raises:
             InterruptedWorkError: `stop` was set.
+            ConfigurationError: a link, or another user's folder, stands at its name.
         """
         folder = self._root / f"{name}{_SUFFIX}"
-        self._sweep(keep=folder)
+        sweep(self._root, _NAME, keep=folder)
         while True:
             with _held(folder, fcntl.LOCK_SH, stop):
                 if ready(folder):
@@ -87,29 +75,6 @@ class Scratch:
             with _held(folder, fcntl.LOCK_EX, stop, unless=lambda: ready(folder)):
                 if not ready(folder):
                     prepare(folder)
-
-    def _sweep(self, keep: Path) -> None:
-        """Remove the folders of this class that no process holds; what others keep here is theirs."""
-        for folder in self._root.glob(f"*{_SUFFIX}"):
-            if folder == keep or not _is_own(folder):
-                continue
-            try:
-                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            except OSError:  # another worker has just removed it
-                continue
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(lock)
-
-
-def _is_own(folder: Path) -> bool:
-    """Whether the name is one that this class gives, and stands for a real folder of this user."""
-    found = folder.lstat()
-    return bool(_NAME.fullmatch(folder.name)) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def check_room(folder: Path, need_bytes: int) -> None:
@@ -128,11 +93,18 @@ def check_room(folder: Path, need_bytes: int) -> None:
 @contextmanager
 def _held(folder: Path, how: int, stop: Event, *, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            own_folder(folder)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except PermissionError as error:
+            raise ConfigurationError(f"the scratch folder {folder} cannot be used: {error.strerror}") from error
+        except FileNotFoundError:
+            if not folder.parent.is_dir():
+                raise
+            continue  # another worker has just removed it
         try:
             _lock(lock, how, stop, unless)
-            if _is_there(folder, lock):
+            if is_at(folder, lock):
                 yield
                 return
         finally:
@@ -148,10 +120,3 @@ def _lock(lock: int, how: int, stop: Event, unless: Callable[[], bool]) -> None:
             stop.wait(_LOOK_S)
         else:
             return
-
-
-def _is_there(folder: Path, lock: int) -> bool:
-    try:
-        return os.path.samestat(folder.stat(), os.fstat(lock))
-    except FileNotFoundError:
-        return False

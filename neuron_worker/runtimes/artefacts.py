@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import Value
 from neuron_worker.runtimes.weights import Card, models_folder
+from neuron_worker.workspace import durable_rename
 
 __all__ = ["Manifest", "find", "read_graph", "store", "weights_digest"]
 
@@ -69,7 +70,7 @@ def store(manifest: Manifest, graph: bytes, folder: Path) -> Path:
     ):
         partial = path.with_name(f"{path.name}.{os.getpid()}.part")
         partial.write_bytes(content)
-        partial.replace(path)
+        durable_rename(partial, path)
     return target
 
 

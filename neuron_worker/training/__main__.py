@@ -14,6 +14,8 @@ from neuron_worker.training.record import read_card, write_card
 
 _log = logging.getLogger(__name__)
 
+_STEADINESS_PICTURES = 6
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 on a usage error, 1 when a file is missing."""
@@ -38,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
     evaluate = commands.add_parser("evaluate", help="score shipped models on benchmark folders")
     evaluate.add_argument("--images", type=Path, nargs="+", required=True, help="one or more benchmark folders")
+    evaluate.add_argument(
+        "--held-out",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of training pictures, to score their held-out part; the first one shows the flicker too",
+    )
     evaluate.add_argument("--weights", type=Path, required=True, help="the folder that `export` wrote to")
     _add_name(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -67,10 +76,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--patch", type=int, default=48, help="side of a patch in input pixels, even")
-    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--learning-rate", type=float, default=0.006)
+    parser.add_argument("--plain", action="store_true", help="train without branches; best with a rate of 0.02")
     parser.add_argument("--clips", type=int, default=2, help="H.264 clips per picture")
     parser.add_argument("--clean-share", type=float, default=0.4, help="share of patches with benchmark shrinking")
-    parser.add_argument("--init", type=Path, help="weights to start from, of the same model and scale")
+    parser.add_argument("--drawn", type=int, default=60, help="pictures of text, gradients and lines to draw and add")
+    parser.add_argument("--init", type=Path, help="weights to start from; those of another scale lend all but the tail")
     parser.add_argument("--data-note", default="", help="name and licence of the pictures, for the model card")
     parser.set_defaults(run=_train)
 
@@ -93,11 +104,20 @@ def _export(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from neuron_worker.training.benchmark import figures, shipped_models  # noqa: PLC0415
+    from neuron_worker.training.images import image_paths, load_rgb  # noqa: PLC0415
+    from neuron_worker.training.material import held_out_paths  # noqa: PLC0415
+    from neuron_worker.training.steadiness import flicker  # noqa: PLC0415
 
     card_path = options.weights / f"{options.model}-x{options.scale}.json"
     card = read_card(card_path)
     models = shipped_models(options.weights, options.model, options.scale)
-    card["figures"] = figures(models, options.images, options.scale)
+    sets = {folder.name: image_paths(folder) for folder in options.images}
+    sets |= {f"{folder.name} held out": held_out_paths(folder) for folder in options.held_out}
+    card["figures"] = figures(models, sets, options.scale)
+    if options.held_out:
+        pictures = [load_rgb(path) for path in held_out_paths(options.held_out[0])[:_STEADINESS_PICTURES]]
+        card["flicker"] = flicker(models, pictures, options.scale)
+        print("flicker", card["flicker"])
     write_card(card_path, card)
     for folder, kinds in card["figures"].items():
         for kind, methods in kinds.items():

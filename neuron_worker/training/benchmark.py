@@ -1,4 +1,4 @@
-"""A model's figures beside those of the plain filters, over whole benchmark folders."""
+"""A model's figures beside those of the plain filters, over whole sets of pictures."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def shipped_models(weights: Path, model: str, scale: int) -> dict[str, Upscale]:
     }
 
 
-def figures(models: Mapping[str, Upscale], folders: Sequence[Path], scale: int) -> dict[str, Any]:
-    """``{folder: {"clean" | "compressed": {method: {psnr_db, ssim, ...}}}}`` for the filters and the models.
+def figures(models: Mapping[str, Upscale], sets: Mapping[str, Sequence[Path]], scale: int) -> dict[str, Any]:
+    """``{set: {"clean" | "compressed": {method: {psnr_db, ssim, ...}}}}`` for the filters and the models.
 
     A model's entry also says how far its worst picture is from Lanczos, and which picture that is.
     """
     methods = {**{name: make(scale) for name, make in BASELINES.items()}, **models}
     found: dict[str, Any] = {}
-    for folder in folders:
-        cases = benchmark_cases(folder, scale)
-        _log.info("scoring %d pictures of %s", len(cases), folder.name)
-        found[folder.name] = {
+    for name, paths in sets.items():
+        cases = benchmark_cases(paths, scale)
+        _log.info("scoring %d pictures of %s", len(cases), name)
+        found[name] = {
             kind: _compare(methods, cases, [getattr(case, kind) for case in cases]) for kind in ("clean", "compressed")
         }
     return found

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuron_worker.training.degrade import Pair, clean_pair, compressed_pair, resampled_pair
-from neuron_worker.training.images import Bytes, image_paths, load_rgb
+from neuron_worker.training.images import Bytes
 
 __all__ = ["Mixture", "Pool", "build_pool", "patches"]
 
@@ -45,22 +44,21 @@ class Pool:
     compressed: Sequence[Pair]
 
 
-def build_pool(folder: Path, scale: int, seed: int, clips_per_image: int) -> Pool:
-    """Degrade every picture of a folder once by each simple way and ``clips_per_image`` times through H.264.
+def build_pool(pictures: Iterable[Bytes], scale: int, seed: int, clips_per_picture: int) -> Pool:
+    """Degrade every RGB picture once by each simple way and ``clips_per_picture`` times through H.264.
 
-    Pictures with a side below 16 * scale pixels after panning are no use and must not be in the folder.
+    Pictures with a side below 16 * scale pixels after panning are no use and must not be among them.
     """
     clean, resampled, compressed = [], [], []
-    paths = image_paths(folder)
-    for index, path in enumerate(paths):
-        # One generator per picture: the pairs of a picture do not depend on which others are in the folder.
+    for index, rgb in enumerate(pictures):
+        # One generator per picture: the pairs of a picture do not depend on the degradation of others.
         random = np.random.default_rng([seed, index])
-        rgb = load_rgb(path)
         clean.append(clean_pair(rgb, scale))
         resampled.append(resampled_pair(rgb, scale, random))
-        compressed += [compressed_pair(rgb, scale, random) for _ in range(clips_per_image)]
-        if (index + 1) % 50 == 0 or index + 1 == len(paths):
-            _log.info("degraded %d of %d pictures", index + 1, len(paths))
+        compressed += [compressed_pair(rgb, scale, random) for _ in range(clips_per_picture)]
+        if (index + 1) % 50 == 0:
+            _log.info("degraded %d pictures", index + 1)
+    _log.info("the pool holds %d clean and %d compressed pairs", len(clean), len(compressed))
     return Pool(clean, resampled, compressed)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuron_worker.training.codec import h264_luma
-from neuron_worker.training.images import Bytes, crop_to_multiple, image_paths, load_rgb, luma, to_bytes
+from neuron_worker.training.images import Bytes, crop_to_multiple, load_rgb, luma, to_bytes
 from neuron_worker.training.resample import resize
 
 __all__ = ["BASELINES", "COMPRESSION_CRF", "Case", "Score", "Upscale", "benchmark_cases", "mean_score", "score"]
@@ -58,10 +58,10 @@ BASELINES: Mapping[str, Callable[[int], Upscale]] = {
 """What every model is compared with: name to a maker of an upscaler for a scale."""
 
 
-def benchmark_cases(folder: Path, scale: int) -> list[Case]:
-    """Prepare every picture of a folder by the protocol."""
+def benchmark_cases(paths: Iterable[Path], scale: int) -> list[Case]:
+    """Prepare pictures by the protocol."""
     cases = []
-    for path in image_paths(folder):
+    for path in paths:
         truth = crop_to_multiple(load_rgb(path), scale)
         low = to_bytes(resize(truth, truth.shape[0] // scale, truth.shape[1] // scale))
         compressed = h264_luma([low] * _CLIP_FRAMES, COMPRESSION_CRF)[-1]

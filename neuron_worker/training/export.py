@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save
 from neuron_worker.runtimes.golden import golden_tile
 from neuron_worker.training.degrade import clean_pair, compressed_pair
 from neuron_worker.training.graph import Layer, build_bytes_graph, build_deep_graph, build_int8_graph
-from neuron_worker.training.images import Bytes, crop_to_multiple, image_paths, load_rgb
+from neuron_worker.training.images import Bytes, crop_to_multiple, load_rgb
+from neuron_worker.training.material import training_paths
 from neuron_worker.training.quantise import quantise
 from neuron_worker.training.record import TrainingRecord, sha256, write_card
 from neuron_worker.training.session import LumaModel
@@ -23,6 +24,7 @@ from neuron_worker.training.session import LumaModel
 __all__ = ["GOLDEN_RECIPE", "calibration_pictures", "export", "load_layers"]
 
 _EVEN_PX = 2
+_CALIBRATION_PX = 576
 _GOLDEN_HEIGHT_PX, _GOLDEN_WIDTH_PX = 64, 96
 
 GOLDEN_RECIPE = "v = (x*x + 2*y*y + x*y) // 8 % 512; sample[y, x] = v if v < 256 else 511 - v"
@@ -37,13 +39,13 @@ def load_layers(weights: Path) -> list[Layer]:
 
 
 def calibration_pictures(folder: Path, scale: int, count: int = 64) -> list[Bytes]:
-    """Small luma planes with even sides, half of them clean and half out of the H.264 encoder."""
+    """Small luma planes with even sides, half of them clean and half out of the H.264 encoder; none held out."""
     random = np.random.default_rng(0)
-    paths = image_paths(folder)
+    paths = training_paths(folder)
     chosen = random.choice(len(paths), size=min(count, len(paths)), replace=False)
     pictures = []
     for position, index in enumerate(chosen):
-        rgb = load_rgb(paths[index])
+        rgb = load_rgb(paths[index])[:_CALIBRATION_PX, :_CALIBRATION_PX]
         pair = compressed_pair(rgb, scale, random) if position % 2 else clean_pair(rgb, scale)
         pictures.append(crop_to_multiple(pair.low, _EVEN_PX))
     return pictures

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neuron_worker.training.branches import BranchedConvolution
+
 __all__ = ["ARCHITECTURES", "Architecture", "LumaUpscaler", "build_network"]
 
 
@@ -57,6 +59,12 @@ class LumaUpscaler(nn.Module):
         for layer in self.body:
             _start_near_identity(layer)
         nn.init.zeros_(self.tail.weight)
+
+    def branch(self) -> None:
+        """Give every convolution the branches it is trained with."""
+        self.head, self.tail = BranchedConvolution(self.head), BranchedConvolution(self.tail)
+        plain = [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
+        self.body = nn.ModuleList(BranchedConvolution(layer) for layer in plain)
 
     def forward(self, luma: Tensor) -> Tensor:
         hidden = functional.relu(self.head(functional.pixel_unshuffle(luma, self.architecture.block_px)))

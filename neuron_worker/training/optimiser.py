@@ -8,6 +8,7 @@ Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networ
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,16 @@ class Muon:
         self._adam.zero_grad()
         for weight in self._weights:
             weight.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running means, for a checkpoint."""
+        return {"means": self._means, "adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the running means of a checkpoint over."""
+        for mean, stored in zip(self._means, state["means"], strict=True):
+            mean.copy_(stored)
+        self._adam.load_state_dict(state["adam"])
 
     def step(self, rate: float) -> None:
         """Update in place; a weight matrix moves by ``rate`` in every singular direction."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from neuron_worker.training.dataset import Mixture, build_pool
+from neuron_worker.training.material import training_pictures, validation_pictures
 from neuron_worker.training.record import Stage, TrainingRecord, machine_kind
 from neuron_worker.training.train import Settings, train
+from neuron_worker.training.validation import Validation
 
 __all__ = ["run_training"]
 
@@ -28,19 +30,24 @@ def run_training(options: argparse.Namespace) -> Path:
         device=options.device,
         threads=options.threads,
         learning_rate=options.learning_rate,
+        branches=not options.plain,
         mixture=Mixture(options.clean_share, _RESAMPLED_SHARE, options.batch_size, options.patch),
         start_from=options.init,
     )
     options.out.mkdir(parents=True, exist_ok=True)
     weights: Path = options.out / f"{options.model}-x{options.scale}.safetensors"
-    pool = build_pool(options.images, options.scale, options.seed, options.clips)
-    outcome = train(settings, pool, weights)
+    pool = build_pool(
+        training_pictures(options.images, options.seed, options.drawn), options.scale, options.seed, options.clips
+    )
+    held_out = validation_pictures(options.images)
+    validation = Validation(options.model, options.scale, held_out, weights.with_suffix(".curve.csv"))
+    outcome = train(settings, pool, validation, weights)
     save_file(outcome.network.state_dict(), weights)
     earlier = TrainingRecord.beside(options.init) if options.init else None
     stage = Stage(
         command=_command(options),
         data=options.data_note or options.images.name,
-        machine=machine_kind(options.device, options.threads),
+        machine=f"{machine_kind(options.device, options.threads)}, {settings.precision}",
         steps=outcome.steps,
         seconds=round(outcome.seconds, 1),
     )
@@ -56,5 +63,7 @@ def _command(options: argparse.Namespace) -> str:
         command += f" --init {options.init.name}"
     length = f"--minutes {options.minutes:g}" if math.isfinite(options.minutes) else f"--steps {options.steps}"
     command += f" {length} --seed {options.seed}"
+    if options.plain:
+        command += " --plain"
     command += f" --batch-size {options.batch_size} --patch {options.patch} --learning-rate {options.learning_rate:g}"
-    return command + f" --clips {options.clips} --clean-share {options.clean_share:g}"
+    return command + f" --clips {options.clips} --clean-share {options.clean_share:g} --drawn {options.drawn}"

@@ -160,9 +160,7 @@ FUNCTIONS: tuple[Function, ...] = (
         production.VideoSplit,
         "VideoSplit",
         {},
-        status="queried",
         writes=False,
-        unverified="if it can be submitted",
     ),
     Function(production.ImageMatting, "ImageMatting", {}, status="old"),
     Function(

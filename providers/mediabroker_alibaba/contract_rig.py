@@ -24,6 +24,7 @@ from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
 from mediabroker.testing.rig import Rig, Started, start, watch
 from mediabroker_alibaba.mps_client import MpsClient
+from mediabroker_alibaba.mps_requests import PROBE
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.simulator.mps import MpsService, Outcome, ScriptedExecutor
@@ -182,7 +183,7 @@ class MpsRig(Rig):
     def count_jobs(self) -> int:
         """Without media information that was answered at once: it is looked at, not started."""
         shelf = self.service.state.shelf(ACCOUNT, REGION, self.world.clock.now())
-        return sum(each.user_data is not None for each in shelf.jobs.values())
+        return sum(each.user_data not in (None, PROBE) for each in shelf.jobs.values())
 
     def unknown_id(self) -> str:
         return uuid4().hex

@@ -62,7 +62,8 @@ def _from_environment() -> Credentials | None:
 
 
 def _from_file(profile: str) -> Credentials:
-    path = Path(os.environ.get(f"{_ENV}CREDENTIALS_FILE") or "~/.alibabacloud/credentials").expanduser()
+    given = os.environ.get(f"{_ENV}CREDENTIALS_FILE") or "~/.alibabacloud/credentials"
+    path = Path(os.path.expanduser(given))  # noqa: PTH111  Path.expanduser raises RuntimeError for an unknown user
     parser = ConfigParser(interpolation=None)
     try:
         read = parser.read(path, encoding="utf-8")

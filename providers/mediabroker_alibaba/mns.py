@@ -93,7 +93,12 @@ class MnsSource:
             except ProviderError as error:
                 if error.provider_code not in _FOR_GOOD:
                     raise
-                _log.info("a message could not be released", extra={"queue": self.url, "code": error.provider_code})
+                _log.info(
+                    "a message could not be released (queue %s, code %s)",
+                    self.url,
+                    error.provider_code,
+                    extra={"queue": self.url, "code": error.provider_code},
+                )
 
     def close(self) -> None:
         self._client.close()

@@ -220,5 +220,10 @@ def _is_whole(message: QueueMessage, queue: str) -> bool:
     digest = hashlib.md5(message.body.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     if digest.upper() == message.body_md5.upper():
         return True
-    _log.warning("a message has arrived damaged and is left to come again", extra={"queue": queue, "id": message.id})
+    _log.warning(
+        "a message has arrived damaged and is left to come again (queue %s, id %s)",
+        queue,
+        message.id,
+        extra={"queue": queue, "id": message.id},
+    )
     return False

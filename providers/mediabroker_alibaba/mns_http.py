@@ -90,7 +90,9 @@ class MnsConnection:
         """
         answer = self._exchange(operation, method, target, body, over_s, creates=creates)
         if answer.refusal and answer.refusal.code in EXPIRED:
-            _log.info("credentials have expired; reading them again", extra={"operation": operation})
+            _log.info(
+                "credentials have expired; reading them again (operation %s)", operation, extra={"operation": operation}
+            )
             self._known = None
             answer = self._exchange(operation, method, target, body, over_s, creates=creates)
         return answer

@@ -20,10 +20,10 @@ from mediabroker.spi import (
     Member,
     MemberStatus,
     Observation,
-    Origin,
     Provider,
     ProviderOptions,
     RateLimit,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -39,7 +39,7 @@ from mediabroker_alibaba.mps_errors import PROVIDER, refusal_error
 from mediabroker_alibaba.mps_finding import SEARCHABLE, find_hinted, find_listed
 from mediabroker_alibaba.mps_folding import build_finish, fold
 from mediabroker_alibaba.mps_probing import probe_source
-from mediabroker_alibaba.mps_querying import query, recover
+from mediabroker_alibaba.mps_querying import kind_of, query, recover
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.transcode_requests import Rejected, TranscodeOutput, build_transcode, plan_outputs
@@ -199,6 +199,10 @@ class MpsProvider(Provider):
     def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
         return (yield from query(members))
 
+    def query_group(self, member: Member) -> str:
+        """Every kind of job has its own operation, so a batch of one kind is one call."""
+        return kind_of(member)
+
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         return (yield from cancel(members))
 
@@ -223,8 +227,8 @@ class MpsProvider(Provider):
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
         return parse_message(message)
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        return (yield from recover(origin, seen))
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        return (yield from recover(seen))
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from mediabroker.spi import Observation
+from mediabroker_alibaba.mps_requests import PROBE
 from mediabroker_alibaba.user_data import parse_user_data
 
 __all__ = ["parse_message"]
@@ -23,7 +24,10 @@ _WORD_LIMIT = 64
 
 
 def parse_message(message: Mapping[str, JsonValue]) -> list[Observation] | None:
-    """The job that a message speaks of; None: it is not from MPS, or of a job that is not submitted here."""
+    """Return the job that a message speaks of; none of a probe of this product's own.
+
+    None: it is not from MPS, or of a job that is not submitted here.
+    """
     # Sorted, the capitalised key of a pair comes first, and the other one wins where they differ.
     said = {name.lower(): message[name] for name in sorted(message)}
     kind, job_id, state = said.get("type"), said.get("jobid"), said.get("state")
@@ -31,6 +35,8 @@ def parse_message(message: Mapping[str, JsonValue]) -> list[Observation] | None:
         return None
     if not isinstance(job_id, str) or not (job_id.isalnum() and job_id.isascii() and len(job_id) <= _ID_LIMIT):
         return None
+    if said.get("userdata") == PROBE:
+        return []
     tag = parse_user_data(said.get("userdata"))
     return [
         Observation(

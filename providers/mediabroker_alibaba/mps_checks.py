@@ -76,7 +76,8 @@ def _check_production(settings: MpsSettings, spec: SmartProduction[Any]) -> None
         if spec.track.scheme != "oss":
             raise UnsupportedError(f"track: MPS does not read {spec.track.scheme}:// ({spec.track})")
         check_region("track", spec.track, settings.region)
-    background: MediaURI | None = getattr(spec, "background", None)
+    background = getattr(spec, "background", None)
+    background = background if isinstance(background, MediaURI) else None  # MPS fetches any other URL by itself
     if background is not None and background.scheme not in ("oss", "https"):
         raise UnsupportedError(f"background: MPS does not read {background.scheme}:// ({background})")
     if background is not None:

@@ -69,7 +69,9 @@ class MpsClient:
         except AuthenticationError as error:
             if error.provider_code != EXPIRED:
                 raise
-            _log.info("credentials have expired; reading them again", extra={"service": PROVIDER})
+            _log.info(
+                "credentials have expired; reading them again (service %s)", PROVIDER, extra={"service": PROVIDER}
+            )
             self.close()
             return self._send(operation, params, creates=creates)
 
@@ -104,7 +106,7 @@ class MpsClient:
         request.set_protocol_type(self._scheme)
         for name, value in params.items():
             if value is not None:
-                request.add_query_param(name, value)
+                request.add_query_param(name, value if isinstance(value, str) else json.dumps(value))
         if credentials.security_token:
             request.add_query_param("SecurityToken", credentials.security_token)
         return request

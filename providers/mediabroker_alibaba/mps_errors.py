@@ -117,6 +117,14 @@ def refusal(
     With `creates`, a server's own trouble leaves open whether the call took effect. Of the message nothing is kept that
     repeats the request: an error is printed and stored, and the request bears the security token.
     """
+    if 300 <= status < 400:  # nothing was done at this address
+        return ProviderError(
+            f"{operation}: redirected ({status}); MPS has another address, see endpoint_url",
+            provider=PROVIDER,
+            operation=operation,
+            provider_code=str(status),
+            request_id=request_id,
+        )
     told = _OUR_OWN_WORDS.sub("", message)
     meant = _lookup(_CODES, code)
     kind = _CLASSES.get(meant, ProviderError) if meant else _STATUSES.get(status, ProviderError)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mediabroker.refs import MediaURI
-from mediabroker.spi import Flow, Member, Observation, Origin
+from mediabroker.spi import Flow, Member, Observation, Recovered
 from mediabroker_alibaba.mps_finding import list_tagged, query_listed, query_one
 from mediabroker_alibaba.mps_missing import build_missing, in_order, is_missing, query_missing
 from mediabroker_alibaba.mps_states import (
@@ -19,7 +19,7 @@ from mediabroker_alibaba.mps_states import (
     tag_of,
 )
 
-__all__ = ["query", "recover"]
+__all__ = ["kind_of", "query", "recover"]
 
 _Observe = Callable[[Mapping[str, Any], MediaURI | None], Observation]
 _LISTED: Mapping[str, tuple[str, _Observe]] = {
@@ -27,6 +27,8 @@ _LISTED: Mapping[str, tuple[str, _Observe]] = {
     "snapshot": ("QuerySnapshotJobList", observe_snapshot),
     "media_info": ("QueryMediaInfoJobList", observe_media_info),
 }
+_KINDS = {"iproduction": "production", "mediainfo": "media_info"}
+"""What the broker calls a callback's type, where that is another word."""
 _LISTS = {"transcode": "ListJob", "snapshot": "QuerySnapshotJobList"}
 
 
@@ -34,43 +36,53 @@ def query(members: Sequence[Member]) -> Flow[list[Observation]]:
     """One observation a member. A member's role tells which operation knows it; ids all look alike."""
     seen: list[Observation] = []
     for kind, (operation, observe) in _LISTED.items():
-        mine = [each for each in members if _kind(each) == kind]
+        mine = [each for each in members if kind_of(each) == kind]
         jobs = yield from query_listed(operation, [each.native_id for each in mine])
         for each in mine:
             job = jobs.get(each.native_id)
             seen.append(observe(job, each.output) if job else _missing(each))
     for each in members:
-        if _kind(each) == "production":
+        if kind_of(each) == "production":
             answer = yield from query_one(each.native_id)
             seen.append(observe_production(answer, each.output) if answer else _missing(each))
-        elif _kind(each) == "rejected":
+        elif kind_of(each) == "rejected":
             seen.append(observe_rejected(each.native_id, each.native_id.rpartition(":")[2], each.output))
-    seen += yield from query_missing([each for each in members if _kind(each) == "missing"])
+    seen += yield from query_missing([each for each in members if kind_of(each) == "missing"])
     return seen
 
 
-def recover(origin: Origin, seen: Observation) -> Flow[list[Member]]:
-    """All jobs of an attempt, from one callback, those that cannot be found as missing; none: not one is there yet."""
+def recover(seen: Observation) -> Flow[Recovered | None]:
+    """Ask MPS for all jobs of an attempt, from one callback; those that cannot be found are members as missing.
+
+    The callback only tells which operation to ask by. Whose job it is, and how many the attempt has, MPS answers.
+    """
     said: Any = seen.raw
-    kind = {"iproduction": "production", "mediainfo": "media_info"}.get(str(said["Type"]).lower())
-    if kind is not None:
-        return [Member(role=kind, native_id=seen.native_id, output=origin.output)]
-    kind = str(said["Type"]).lower()
-    operation, observe = _LISTED[kind]
-    jobs = yield from query_listed(operation, [seen.native_id])
-    since = None
-    if said["of"] > 1 and seen.native_id in jobs:
-        since = _time(jobs[seen.native_id].get("CreationTime"))
-        tagged = yield from list_tagged(_LISTS[kind], origin.token, since, None)
-        jobs = {observe(job, None).native_id: job for job in tagged}
-    members = [_member(kind, observe(job, None), job) for job in jobs.values()]
+    word = str(said["Type"]).lower()
+    if word == "iproduction":
+        job = yield from query_one(seen.native_id)
+    else:
+        job = (yield from query_listed(_LISTED[_KINDS.get(word, word)][0], [seen.native_id])).get(seen.native_id)
+    tag = tag_of(job) if job else None
+    if job is None or tag is None:
+        return None
+    if (kind := _KINDS.get(word)) is not None:
+        only = Member(role=kind, native_id=seen.native_id, output=tag.output)
+        return Recovered(origin=tag.origin, members=(only,))
+    observe = _LISTED[word][1]
+    jobs, since = {seen.native_id: job}, None
+    if tag.of > 1:
+        since = _time(job.get("CreationTime"))
+        tagged = yield from list_tagged(_LISTS[word], tag.token, since, None)
+        jobs = {observe(each, None).native_id: each for each in tagged}
+    members = [_member(word, observe(each, None), each) for each in jobs.values()]
     if not members:
-        return []
-    members += build_missing(kind, origin.token, list(jobs.values()), of=said["of"], since=since)
-    return sorted(members, key=in_order)
+        return None
+    members += build_missing(word, tag.token, list(jobs.values()), of=tag.of, since=since)
+    return Recovered(origin=tag.origin, members=tuple(sorted(members, key=in_order)))
 
 
-def _kind(member: Member) -> str:
+def kind_of(member: Member) -> str:
+    """Return what kind of MPS job a member is, which tells the operation that knows it."""
     if member.native_id.startswith("rejected:"):
         return "rejected"
     if is_missing(member):

@@ -26,6 +26,7 @@ from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.user_data import build_user_data
 
 __all__ = [
+    "PROBE",
     "build_cancel",
     "build_list",
     "build_media_info",
@@ -102,12 +103,17 @@ def build_media_info(
     return _create("SubmitMediaInfoJob", params, step, read_id("MediaInfoJob", "JobId"), stand_in)
 
 
+PROBE = "mediabroker:probe"
+"""The user data of probes: MPS reports their end to the pipeline's queue like that of every job."""
+
+
 def build_probe(settings: MpsSettings, options: MpsOptions, uri: MediaURI) -> Call[Reply]:
     """What the media at `uri` is, in one answer. A read: nobody waits for its job, and asking twice changes nothing."""
     params = {
         "Input": dump(build_location(uri, settings.region)),
         "Async": "false",
         "PipelineId": options.pipeline or settings.pipeline,
+        "UserData": PROBE,
     }
     return Call(SERVICE, "SubmitMediaInfoJob", without_none(params))
 

@@ -73,7 +73,11 @@ def observe_production(answer: Mapping[str, Any], output: MediaURI | None) -> Ob
     if seen.state is not JobState.SUCCEEDED:
         return seen
     if result.data is None or isinstance(result.data, str):
-        _log.warning("a finished job of MPS has no readable Result", extra={"native_id": seen.native_id})
+        _log.warning(
+            "a finished job of MPS has no readable Result (native_id %s)",
+            seen.native_id,
+            extra={"native_id": seen.native_id},
+        )
     kind = result_type_of(tag.kind if tag else _kind_of(answer.get("FunctionName")))
     pattern = output or _uri(answer.get("Output"))
     made = build_result(kind, result, pattern)
@@ -155,7 +159,12 @@ def _begin(job: Mapping[str, Any], native_id: str, words: Mapping[str, JobState]
     word = str(job.get("State") or "")
     state = words.get(word)
     if state is None:
-        _log.warning("MPS says something unheard of", extra={"native_id": native_id, "state": word})
+        _log.warning(
+            "MPS says something unheard of (native_id %s, state %s)",
+            native_id,
+            word,
+            extra={"native_id": native_id, "state": word},
+        )
     return Observation(
         native_id=native_id,
         state=state,

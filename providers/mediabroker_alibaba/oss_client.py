@@ -79,7 +79,7 @@ class OssClient:
         except AuthenticationError as error:
             if error.provider_code not in EXPIRED:
                 raise
-            _log.info("credentials have expired; reading them again", extra={"service": "oss"})
+            _log.info("credentials have expired; reading them again (service %s)", "oss", extra={"service": "oss"})
             self._forget()
             return self._send(uri, operation, args, params)
 

@@ -194,7 +194,12 @@ class OssUpload:
             return None
         if found is not None:
             self._is_ours = self._has_our_content  # its mark is in no list
-            _log.info("an upload is taken up again", extra={"uri": str(self._uri), "parts": len(found.parts)})
+            _log.info(
+                "an upload is taken up again (uri %s, parts %s)",
+                str(self._uri),
+                len(found.parts),
+                extra={"uri": str(self._uri), "parts": len(found.parts)},
+            )
         return found
 
     def _left(self) -> list[_Left]:

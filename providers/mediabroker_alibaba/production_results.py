@@ -65,7 +65,11 @@ def build_result(kind: type[JobResult], answer: Answer, pattern: MediaURI | None
     try:
         return kind.model_validate({"outputs": outputs, **read(answer, pattern)})
     except (ValidationError, InvalidJobError) as error:
-        _log.warning("a result of MPS is not of the documented form", extra={"error": type(error).__name__})
+        _log.warning(
+            "a result of MPS is not of the documented form (error %s)",
+            type(error).__name__,
+            extra={"error": type(error).__name__},
+        )
         return kind(outputs=outputs)
 
 

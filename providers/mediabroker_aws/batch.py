@@ -21,10 +21,10 @@ from mediabroker.spi import (
     Member,
     MemberStatus,
     Observation,
-    Origin,
     Provider,
     ProviderOptions,
     RateLimit,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -36,7 +36,7 @@ from mediabroker.states import JobState
 from mediabroker_aws import batch_requests as requests
 from mediabroker_aws.batch_events import parse_event
 from mediabroker_aws.batch_records import read_failure, read_result
-from mediabroker_aws.batch_states import explain, fold_progress, observe, refusal_error, unfinished
+from mediabroker_aws.batch_states import explain, fold_progress, observe, parse_origin, refusal_error, unfinished
 from mediabroker_aws.batch_transports import BatchTransport
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
@@ -186,9 +186,12 @@ class BatchChain(Provider):
 
         A cancelled attempt has ended when its last member has: workers get 30 seconds to stop.
         """
+        ended = [each for each in members if each.state.is_terminal]
+        if members[-1].state is JobState.SUCCEEDED and all(each.state is JobState.SUCCEEDED for each in ended):
+            return fold_members(members[-1:])  # it began when the others had succeeded; Batch forgets them sooner
         progress = fold_progress(members, last_weight=_MERGE_WEIGHT)
-        ended = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
-        folded = fold_members(members[:ended])
+        stopped = next((at for at, each in enumerate(members, 1) if each.state is JobState.CANCELLED), len(members))
+        folded = fold_members(members[:stopped])
         living = [each for each in members if not each.state.is_terminal]
         if folded.state is JobState.CANCELLED and living:
             return fold_members(living).model_copy(update={"progress": progress, "phase": "stopping"})
@@ -198,18 +201,21 @@ class BatchChain(Provider):
         """See `Provider.parse`; `message` is an event of EventBridge."""
         return parse_event(message, account=self.account, region=self.region)
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        where: Any = seen.raw
-        found = yield from _list(where["jobQueue"], f"{requests.PREFIX}{origin.token}-*")
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        details = yield from _describe([Member(role=_SINGLE, native_id=seen.native_id)])
+        detail = details.get(seen.native_id, {})
+        origin = parse_origin(detail)
+        if origin is None:
+            return None
+        found = yield from _list(str(detail["jobQueue"]), f"{requests.PREFIX}{origin.token}-*")
         ids = {str(each["jobName"]).rpartition("-")[2]: str(each["jobId"]) for each in reversed(found)}
         if _SINGLE in ids:
-            return [Member(role=_SINGLE, native_id=ids[_SINGLE], output=origin.output)]
+            only = Member(role=_SINGLE, native_id=ids[_SINGLE], output=origin.output)
+            return Recovered(origin=origin, members=(only,))
         if not {_ARRAY, _MERGE} <= ids.keys():
-            return []  # the chain is still being submitted
-        return [
-            Member(role=_ARRAY, native_id=ids[_ARRAY]),
-            Member(role=_MERGE, native_id=ids[_MERGE], output=origin.output),
-        ]
+            return None  # the chain is still being submitted
+        merge = Member(role=_MERGE, native_id=ids[_MERGE], output=origin.output)
+        return Recovered(origin=origin, members=(Member(role=_ARRAY, native_id=ids[_ARRAY]), merge))
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

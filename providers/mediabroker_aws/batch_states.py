@@ -80,7 +80,12 @@ def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobErr
     """One `JobDetail`. `output` is what the job makes, if it does; `cause` why a child of this array failed."""
     native_id, word = detail["jobId"], detail["status"]
     if word not in _STATES:
-        _log.warning("Batch says something unheard of", extra={"native_id": native_id, "status": word})
+        _log.warning(
+            "Batch says something unheard of (native_id %s, status %s)",
+            native_id,
+            word,
+            extra={"native_id": native_id, "status": word},
+        )
         return Observation(native_id=native_id, phase=word, raw=dict(detail))
     state, sub_rank = _STATES[word]
     summary = detail.get("arrayProperties", {}).get("statusSummary")
@@ -95,6 +100,7 @@ def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobErr
         native_id=native_id,
         state=state,
         phase=_phase(detail, summary),
+        hold_reason=detail.get("statusReason") if word == "RUNNABLE" else None,
         vendor_attempt=sum("stoppedAt" in each for each in detail.get("attempts", ())),
         sub_rank=sub_rank,
         progress=_progress(detail, state, summary),

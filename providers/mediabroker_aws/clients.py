@@ -76,7 +76,11 @@ class AwsClient:
         except AuthenticationError as error:
             if error.provider_code not in EXPIRED:
                 raise
-            _log.info("credentials have expired; reading them again", extra={"service": self.service})
+            _log.info(
+                "credentials have expired; reading them again (service %s)",
+                self.service,
+                extra={"service": self.service},
+            )
             self.close()
             return self._send(operation, params, creates=creates)
 

@@ -21,9 +21,9 @@ from mediabroker.spi import (
     Member,
     MemberStatus,
     Observation,
-    Origin,
     Provider,
     ProviderOptions,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -82,8 +82,8 @@ class BatchProvider(Provider):
     def parse(self, message: Mapping[str, JsonValue]) -> list[Observation] | None:
         return self._way.parse(message)
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        return self._way.recover(origin, seen)
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        return self._way.recover(seen)
 
     def classify(self, failure: ProviderError) -> JobError:
         return self._way.classify(failure)

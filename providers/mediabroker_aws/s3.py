@@ -85,7 +85,12 @@ class S3Store:
                 failures += 1
                 if failures > _RESUMES:
                     raise UnavailableError(f"{uri} breaks off at byte {offset}: {error}", provider="s3") from error
-                _log.info("a download is resumed", extra={"uri": str(uri), "offset": offset})
+                _log.info(
+                    "a download is resumed (uri %s, offset %s)",
+                    str(uri),
+                    offset,
+                    extra={"uri": str(uri), "offset": offset},
+                )
                 time.sleep(_PAUSE_S * failures)
             else:
                 return

@@ -15,6 +15,7 @@ from pydantic import JsonValue, SecretStr, ValidationError
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, SuperResolution
 from mediabroker.models import build_settings
+from mediabroker.refs import MediaURI, token_for
 from mediabroker.results import VideoResult
 from mediabroker.spi import (
     Call,
@@ -23,8 +24,10 @@ from mediabroker.spi import (
     Flow,
     Member,
     Observation,
+    Origin,
     Provider,
     ProviderOptions,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -120,6 +123,18 @@ class BatchService(Provider):
             for job_id, each in named
             if re.fullmatch(ID_FORM, job_id)
         ] or None
+
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        """See `Provider.recover`; what the service tells of its job is the origin."""
+        found = yield from ask(_build_query({"ids": seen.native_id}))
+        mine = [each for each in found if each.get("id") == seen.native_id and "output" in each]
+        if not mine:
+            return None
+        output = MediaURI(f"s3://{self._settings.bucket}/{mine[0]['output']}")
+        token = token_for(seen.native_id, 1)
+        origin = Origin(job_id=seen.native_id, kind=SuperResolution.model_fields["kind"].default, token=token)
+        origin = origin.model_copy(update={"output": output})
+        return Recovered(origin=origin, members=(Member(role=_STEP, native_id=seen.native_id, output=output),))
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from mediabroker.errors import (
     AuthenticationError,
-    ConfigurationError,
     ProviderError,
     SubmissionUnknownError,
     ThrottledError,
@@ -18,12 +17,11 @@ from mediabroker.errors import (
 )
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.exchange import exchange, retry_after_s, unclear
+from mediabroker_aws.gateway_auth import gateway_auth
 from mediabroker_aws.service_wire import INTERNAL
 from mediabroker_aws.settings import ServiceSettings
 
 __all__ = ["ServiceTransport"]
-
-_SERVICE = "execute-api"
 
 
 class ServiceTransport:
@@ -37,7 +35,7 @@ class ServiceTransport:
         self._settings = settings
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
-            auth=_KeyAuth(settings) if settings.api_key is not None else _SignedAuth(settings),
+            auth=gateway_auth(settings.api_key, profile=settings.profile, region=settings.region),
             headers={"User-Agent": "mediabroker"},
         )
 
@@ -62,45 +60,6 @@ class ServiceTransport:
 
     def close(self) -> None:
         self._client.close()
-
-
-class _KeyAuth(httpx.Auth):
-    """The API key, added as late as possible: no request that is shown or logged before holds it."""
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        assert self._settings.api_key is not None
-        request.headers["x-api-key"] = self._settings.api_key.get_secret_value()
-        yield request
-
-
-class _SignedAuth(httpx.Auth):
-    """Signature version 4 with the credentials that every AWS tool would use.
-
-    Source: Amazon API Gateway Developer Guide, "Control access to a REST API with IAM permissions".
-    """
-
-    requires_request_body = True
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        import boto3  # noqa: PLC0415  a caller with a key needs no SDK
-        from botocore.auth import SigV4Auth  # noqa: PLC0415
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-
-        session = boto3.session.Session(profile_name=self._settings.profile, region_name=self._settings.region)
-        credentials = session.get_credentials()
-        if credentials is None or not session.region_name:
-            raise ConfigurationError("the service is called without api_key: set it, or a region and AWS credentials")
-        kept = {name: request.headers[name] for name in ("content-type", "idempotency-key") if name in request.headers}
-        signed = AWSRequest(method=request.method, url=str(request.url), data=request.content, headers=kept)
-        SigV4Auth(credentials.get_frozen_credentials(), _SERVICE, session.region_name).add_auth(signed)
-        request.headers.update(dict(signed.headers.items()))
-        yield request
 
 
 def _content(call: Call[Any], answer: httpx.Response) -> Reply:

@@ -139,7 +139,8 @@ class LambdaSettings(AwsSettings, frozen=True):
     url: str | None = None
     """`https://…/prod/videoTranscode`. Callers need its API key, and AWS credentials that may use the bucket."""
     api_key: SecretStr | None = None
-    """Without it, the environment variable `MEDIABROKER_TRANSCODE_API_KEY`."""
+    """Without it, the environment variable `MEDIABROKER_TRANSCODE_API_KEY`; without either, requests are signed with
+    AWS credentials, for a stack with `ApiAccess=IAM`."""
     function: str | None = None
     """Name or ARN of the function, for callers that may invoke it."""
     read_timeout_s: float = Field(default=60.0, gt=0)

@@ -116,7 +116,12 @@ class SqsSource:
                 ],
             )
             for each in answer.get("Failed", ()):
-                _log.info("a message could not be released", extra={"queue": self.url, "code": each.get("Code")})
+                _log.info(
+                    "a message could not be released (queue %s, code %s)",
+                    self.url,
+                    each.get("Code"),
+                    extra={"queue": self.url, "code": each.get("Code")},
+                )
 
     def close(self) -> None:
         self._client.close()

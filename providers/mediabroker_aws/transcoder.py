@@ -18,9 +18,9 @@ from mediabroker.spi import (
     Member,
     MemberStatus,
     Observation,
-    Origin,
     Provider,
     ProviderOptions,
+    Recovered,
     Reply,
     SubmitContext,
     Submitted,
@@ -33,6 +33,7 @@ from mediabroker_aws.batch_states import refusal_error
 from mediabroker_aws.options import LambdaOptions
 from mediabroker_aws.service import guarded
 from mediabroker_aws.settings import LambdaSettings
+from mediabroker_aws.transcoder_status import Status
 from mediabroker_aws.transcoder_transports import FunctionTransport, HttpTransport, StorageTransport
 from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, build_entry
 
@@ -163,12 +164,18 @@ class LambdaProvider(Provider):
         """See `Provider.parse`; `message` is a completion, or Lambda's record of an invocation that failed."""
         return states.parse_message(message, region=self.region)
 
-    def recover(self, origin: Origin, seen: Observation) -> Flow[list[Member]]:
-        raw: Any = seen.raw
-        request = TranscodeRequest.model_validate(raw["request"])
-        if request.time != requests.build_time(origin.token):
-            return []
-        return (yield from self._members(request))
+    def recover(self, seen: Observation) -> Flow[Recovered | None]:
+        """See `Provider.recover`; the request, with its origin, is the one in the work's own status."""
+        reply: Any = yield from ask(requests.build_status(seen.native_id))
+        if reply["status"] is None:
+            return None
+        request = Status.model_validate(reply["status"]).request
+        if request.origin is None or request.time != requests.build_time(request.origin.token):
+            return None
+        members = yield from self._members(request)
+        if seen.native_id not in {each.native_id for each in members}:
+            return None  # a status that lies elsewhere than the work that it describes
+        return Recovered(origin=request.origin, members=tuple(members))
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

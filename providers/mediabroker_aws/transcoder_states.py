@@ -191,5 +191,7 @@ def parse_message(message: Mapping[str, JsonValue], *, region: str | None) -> li
     if region and told.region not in (None, region):
         return None
     origin = told.request.origin
+    if origin is None:
+        return []  # started by a plain request to the service, without this SDK
     raw: JsonValue = {"id": told.id, "request": told.request.fields()}
     return [Observation(native_id=told.id, phase=told.state, token=origin and origin.token, origin=origin, raw=raw)]

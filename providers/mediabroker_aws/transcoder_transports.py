@@ -9,18 +9,20 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from mediabroker.errors import (
     AuthenticationError,
-    ConfigurationError,
     ProviderError,
     SubmissionUnknownError,
     ThrottledError,
 )
+from mediabroker.redaction import keep_secret
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
 from mediabroker_aws.clients import AwsClient, read_whole
 from mediabroker_aws.exchange import exchange, retry_after_s
+from mediabroker_aws.gateway_auth import gateway_auth
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.settings import AwsSettings, LambdaSettings, S3Settings
 from mediabroker_aws.transcoder_status import StatusBoard
@@ -35,12 +37,13 @@ class HttpTransport:
     """Performs `videoTranscode` at the service's URL. Thread-safe."""
 
     def __init__(self, settings: LambdaSettings) -> None:
-        key = settings.api_key.get_secret_value() if settings.api_key else os.environ.get(_KEY_VARIABLE)
-        if not key:
-            raise ConfigurationError(f"the transcoding service wants an API key: set api_key, or {_KEY_VARIABLE}")
+        found = os.environ.get(_KEY_VARIABLE)
+        key = settings.api_key or (SecretStr(found) if found else None)
+        keep_secret(found)
         self._url = settings.url or ""
         self._client = httpx.Client(
-            headers={"x-api-key": key, "user-agent": "mediabroker"},
+            headers={"user-agent": "mediabroker"},
+            auth=gateway_auth(key, profile=settings.profile, region=settings.region),
             timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
         )
 
@@ -91,6 +94,8 @@ def _checked(call: Call[Any], status: int, body: bytes, retry_after_s: float | N
         raise ThrottledError(said, provider_code="429", retry_after_s=retry_after_s, **_about(call))
     if status in (401, 403) and "code" not in told:  # the gateway's: a wrong key, stage or path
         raise AuthenticationError(said, provider_code=str(status), **_about(call))
+    if 300 <= status < 400:  # nothing was done at this address
+        raise ProviderError(f"{said}: redirected; see url", provider_code=str(status), **_about(call))
     if status in REFUSALS:
         raise ProviderError(said, provider_code=REFUSALS[status].value, **_about(call))
     raise SubmissionUnknownError(said, provider_code=str(status), **_about(call))

@@ -89,9 +89,12 @@ class JobFolder:
             return ""
 
     def staging_path(self) -> Path | None:
-        """A folder beside the output, on the same file system, in which results are made; None without an output."""
+        """A folder beside the output, on the same file system, in which results are made; None without an output.
+
+        Only the holder of `lock` removes it. Its name is none that `mediabroker.media.publish` sweeps.
+        """
         claim = self.document()["claim"]
-        return Path(claim).with_name(f".mediabroker-{self.token}.partial") if claim else None
+        return Path(claim).with_name(f".mediabroker-job-{self.token}.partial") if claim else None
 
     def clear(self) -> None:
         """Remove the unpublished, and the intermediates unless the job asked to keep them."""

@@ -8,8 +8,15 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
-from mediabroker.errors import JobError, MissingDependencyError, ProviderError, UnsupportedError
-from mediabroker.jobs import JobSpec, Transcode
+from mediabroker.errors import (
+    ConfigurationError,
+    JobError,
+    MediaError,
+    MissingDependencyError,
+    ProviderError,
+    UnsupportedError,
+)
+from mediabroker.jobs import JobSpec, SuperResolution, Transcode
 from mediabroker.spi import (
     Call,
     CancelOutcome,
@@ -89,6 +96,8 @@ class LocalProvider(Provider):
             raise UnsupportedError(f"options.extra: {self.name} knows nothing beyond its typed options")
         _refuse_folders(self.name, spec)
         check_production(self.name, spec)
+        if isinstance(spec, SuperResolution):
+            _refuse_upscaling(spec)
         if missing := [name for name in _NEEDS[spec.kind] if find_spec(name) is None]:
             raise MissingDependencyError(
                 f"{spec.kind} on this machine needs {', '.join(missing)}: pip install 'mediabroker[local]'"
@@ -135,6 +144,22 @@ class LocalProvider(Provider):
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)
+
+
+def _refuse_upscaling(spec: SuperResolution) -> None:
+    """Refuse a container or a model that the engine does not have, before anything is stored or read."""
+    if find_spec("numpy") is None:
+        return  # the missing packages are named next
+    from neuron_worker.containers import container_of  # noqa: PLC0415
+    from neuron_worker.runtimes.weights import load_card  # noqa: PLC0415  loads numpy
+
+    try:
+        container_of(spec.output.path)
+        load_card(spec.model, spec.scale)
+    except MediaError as error:
+        raise UnsupportedError(f"output: {error.error.message}") from None
+    except ConfigurationError as error:
+        raise UnsupportedError(f"model: {error}") from None
 
 
 def _refuse_folders(name: str, spec: JobSpec[Any]) -> None:

@@ -35,7 +35,10 @@ class LocalSettings(Value, frozen=True):
     @field_validator("root", "ffmpeg")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        return path.expanduser().absolute() if path else None
+        try:
+            return path.expanduser().absolute() if path else None
+        except RuntimeError:
+            raise ValueError(f"{path} begins in a home folder that is not known; give the whole path") from None
 
 
 def build_settings(name: str, given: Mapping[str, Any]) -> LocalSettings:

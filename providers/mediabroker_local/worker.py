@@ -42,7 +42,7 @@ def run(task: Task) -> int:
             return _stopped(task)  # whatever it was: the signal went to every process of the group
         if isinstance(error, BrokenOffError):
             return error.exit_code
-        _log.exception("the job failed", extra={"job": task.folder.token})
+        _log.exception("the job failed (job %s)", task.folder.token, extra={"job": task.folder.token})
         task.report.end(state="FAILED", phase="failed", error=_explain(error).model_dump(mode="json"))
     else:
         task.report.end(state="SUCCEEDED", phase="done", progress=1.0, result=result)

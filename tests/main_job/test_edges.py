@@ -13,7 +13,16 @@ from typing import Any
 import av
 import pytest
 
-from mediabroker import Broker, ErrorCode, InvalidJobError, JobFailedError, JobSpec, SuperResolution, VideoResult
+from mediabroker import (
+    Broker,
+    ErrorCode,
+    InvalidJobError,
+    JobFailedError,
+    JobSpec,
+    SuperResolution,
+    UnsupportedError,
+    VideoResult,
+)
 from tests import clips
 
 _LIMIT_S = 60
@@ -202,8 +211,9 @@ def test_wrong_request_names_its_field_and_stores_nothing(broker: Broker, fields
     assert list(broker.list()) == []
 
 
-def test_unknown_model_is_a_typed_failure_that_lists_the_models(broker: Broker, tmp_path: Path, outbox: Path) -> None:
+def test_unknown_model_is_refused_before_anything_starts(broker: Broker, tmp_path: Path, outbox: Path) -> None:
     source = clips.make_clip(tmp_path / "in.mp4")
-    with pytest.raises(JobFailedError, match="fast"):
+    with pytest.raises(UnsupportedError, match="fast"):
         _upscale(broker, source, outbox / "out.mp4", model="nonesuch")
+    assert not list(broker.list())
     assert _nothing_left(outbox)

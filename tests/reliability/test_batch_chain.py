@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobRef, JobState, SuperResolution
 from mediabroker.config import BrokerSettings
@@ -63,7 +64,9 @@ class Studio:
 
 
 def make_broker(folder: Path, settings: Mapping[str, Any], store: Mapping[str, Any], **options: Any) -> Broker:
-    chosen = BrokerSettings(store=f"sqlite:///{folder / 'jobs.db'}", stores={"s3": dict(store)}, lease_s=0.01)
+    chosen = BrokerSettings(
+        store=f"sqlite:///{folder / 'jobs.db'}", stores={"s3": dict(store)}, lease_s=0.01, token_key=SecretStr("k" * 32)
+    )
     return Broker(chosen, providers={"aws": BatchProvider("aws", settings)}, **options)
 
 
@@ -269,6 +272,25 @@ def test_P8_events_wake_the_broker_and_a_store_that_never_saw_the_job_adopts_it(
         assert broker.ingest(body[-1]).jobs == (job.id,)
         assert job.done()
         assert job.state is JobState.SUCCEEDED
+
+
+def test_a_forged_event_does_not_choose_what_an_adopting_store_writes(studio: Studio, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    (tmp_path / "elsewhere").mkdir()
+    with studio.broker() as broker:
+        job = broker.submit(studio.spec)
+        studio.advance()
+    told: Any = studio.rig.events[0]
+    (variable,) = [each for each in told["detail"]["container"]["environment"] if "job_id" in each["value"]]
+    lies = {"kind": "transcode", "deliver_to": victim.as_uri(), "output": "s3://forged/x.mp4", "overwrite": True}
+    variable["value"] = json.dumps({**json.loads(variable["value"]), **lies, "user_data": "forged"})
+    with make_broker(tmp_path / "elsewhere", studio.settings, studio.rig.store_settings) as another:
+        assert another.ingest(InboundMessage(json.dumps(told).encode(), "q", "1")).jobs == (job.id,)
+        adopted = another.get(job.id)
+        assert (adopted.kind, adopted.user_data) == (job.kind, studio.spec.user_data)
+        assert [each.uri for each in adopted.result(timeout=20).outputs] == [studio.spec.output]
+    assert victim.read_bytes() == b"the user's own"
 
 
 _SUBMIT = """

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import (
     Broker,
@@ -29,6 +30,7 @@ from mediabroker import (
     Transcode,
 )
 from mediabroker.config import BrokerSettings
+from mediabroker.refs import MediaURI
 from mediabroker_alibaba import MpsOptions, MpsProvider
 from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, QUEUE, REGION, MpsRig
 from mediabroker_alibaba.simulator.mps import Outcome
@@ -52,7 +54,9 @@ def open_broker(rig: MpsRig, tmp_path: Path) -> Iterator[Open]:
     opened: list[Broker] = []
 
     def make(store: str = "jobs.db", **changed: Any) -> Broker:
-        settings = BrokerSettings(store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings})
+        settings = BrokerSettings(
+            store=f"sqlite:///{tmp_path / store}", stores={"oss": rig.store_settings}, token_key=SecretStr("k" * 32)
+        )
         opened.append(Broker(settings, providers={"mps": MpsProvider("mps", {**rig.settings, **changed})}))
         return opened[-1]
 
@@ -206,6 +210,30 @@ def test_a_callback_brings_the_job_to_a_host_that_never_saw_it(rig: MpsRig, open
     assert next(iter(adopted.events())).user_data == [1, None]
 
 
+def test_a_forged_message_does_not_choose_what_an_adopting_host_writes(
+    rig: MpsRig, open_broker: Open, tmp_path: Path
+) -> None:
+    job = open_broker().submit(MediaInfo(input=SOURCE, user_data="mine"))
+    rig.service.engine.settle()
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    planted = MediaURI(f"oss://{BUCKET}/forged.json")
+    (callback,) = messages(rig)
+    said = json.loads(callback.body)
+    lies = {"kind": "transcode", "output": planted, "deliver_to": victim.as_uri(), "overwrite": True}
+    names = [each for each in said if each.lower() == "userdata"]
+    text = json.dumps({**json.loads(said[names[0]]), **lies, "user_data": "forged"}, separators=(",", ":"))
+    said |= dict.fromkeys(names, text)
+    elsewhere = open_broker("elsewhere.db")
+    assert elsewhere.ingest(InboundMessage(json.dumps(said).encode(), "q", "1")).jobs == (job.id,)
+    adopted = elsewhere.get(job.id)
+    assert adopted.kind == "media_info"
+    assert adopted.user_data == "mine"
+    assert adopted.result(timeout=30) == job.result(timeout=30)
+    assert victim.read_bytes() == b"the user's own"
+    assert elsewhere._core.stores.of(planted).stat(planted) is None
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -229,6 +257,17 @@ def test_a_job_that_is_not_listed_when_another_host_takes_over_is_awaited_and_fo
     assert len(adopted.ref.members) == len(job.ref.members)
     shelf.jobs[hidden.id] = hidden
     assert adopted.result(timeout=60) == job.result(timeout=60)
+
+
+def test_the_callback_of_a_probe_of_the_products_own_is_passed_over(rig: MpsRig, open_broker: Open) -> None:
+    broker = open_broker()
+    job = broker.submit(Transcode(input=SOURCE, output=f"oss://{BUCKET}/small.mp4"))
+    rig.service.engine.settle()
+    told = messages(rig)
+    assert len(told) == 2, "that of the probe, and that of the transcode"
+    assert [broker.ingest(each).outcome for each in told] == ["taken", "taken"]
+    assert broker.quarantined() == []
+    assert job.refresh().state is JobState.SUCCEEDED
 
 
 def test_duplicated_and_reordered_messages_change_nothing(rig: MpsRig, open_broker: Open) -> None:

@@ -104,6 +104,25 @@ def test_a_cancel_stops_the_whole_chain(caller: Caller) -> None:
     assert {each.status for each in caller.service.account.simulator.jobs()} == {"FAILED"}
 
 
+def test_a_forged_event_does_not_choose_what_an_adopting_store_reports_or_writes(
+    caller: Caller, tmp_path: Path
+) -> None:
+    caller.broker().submit(caller.spec)
+    caller.service.advance()
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    told: Any = caller.service.account.events[0]
+    (variable,) = [each for each in told["detail"]["container"]["environment"] if "job_id" in each["value"]]
+    lies = {"kind": "transcode", "output": "s3://forged/x.mp4", "deliver_to": victim.as_uri(), "overwrite": True}
+    variable["value"] = json.dumps({**json.loads(variable["value"]), **lies, "user_data": "forged"})
+    another = caller.broker("elsewhere")
+    (job_id,) = another.ingest(InboundMessage(json.dumps(told).encode(), "q", "1")).jobs
+    adopted = another.get(job_id)
+    assert (adopted.kind, adopted.user_data) == ("super_resolution", None)
+    assert [each.uri for each in adopted.result(timeout=60).outputs] == [caller.spec.output]
+    assert victim.read_bytes() == b"the user's own"
+
+
 def test_batchs_events_wake_the_broker_and_let_another_adopt_the_job(caller: Caller) -> None:
     broker = caller.broker()
     job = broker.submit(caller.spec)

@@ -10,7 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import httpx
 import pytest
+from pydantic import SecretStr
 
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobState, Transcode
 from mediabroker.config import BrokerSettings
@@ -68,7 +70,12 @@ class Studio:
         settings = {"region": REGION, "settle_time_s": 0.0, "poll_interval_s": 0.05, **way, **changes}
         settings |= {"s3_endpoint_url": self.moto, "path_style": True, "endpoint_url": self.front.url}
         stored = {"region": REGION, "endpoint_url": self.moto, "path_style": True}
-        chosen = BrokerSettings(store=f"sqlite:///{self.folder / store}.db", stores={"s3": stored}, lease_s=0.01)
+        chosen = BrokerSettings(
+            store=f"sqlite:///{self.folder / store}.db",
+            stores={"s3": stored},
+            lease_s=0.01,
+            token_key=SecretStr("k" * 32),
+        )
         named = {"aws": settings, **{name: {**settings, **other} for name, other in (second or {}).items()}}
         broker = Broker(chosen, providers={name: LambdaProvider(name, each) for name, each in named.items()})
         self._opened.append(broker)
@@ -175,6 +182,18 @@ def test_completions_wake_the_broker_twice_is_once_and_another_host_takes_the_wh
     assert (taken_over.id, taken_over.state) == (job.id, JobState.SUCCEEDED)
 
 
+def test_the_message_of_a_work_that_a_plain_request_started_is_passed_over(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    plain = {"bucket": studio.name, "src": "in/a.mp4", "dst": "out/", "time": "20260101000000", "type": "mp4"}
+    answer = httpx.post(studio.url, json=plain, headers={"x-api-key": KEY}, timeout=60)
+    assert answer.status_code == 200
+    assert studio.simulator.wait_idle(100)
+    broker = studio.broker()
+    assert [broker.ingest(each).outcome for each in studio.completions()] == ["taken"]
+    assert broker.quarantined() == []
+    assert list(broker.list()) == []
+
+
 def test_a_message_with_a_forged_token_moves_nobody(studio: Studio) -> None:
     studio.fill("a.mp4")
     studio.broker().submit(studio.spec())
@@ -184,6 +203,40 @@ def test_a_message_with_a_forged_token_moves_nobody(studio: Studio) -> None:
     forged["request"]["origin"]["job_id"] = "somebody-elses"
     taken = studio.broker("elsewhere").ingest(InboundMessage(json.dumps(forged).encode(), "q", "1"))
     assert taken.outcome != "taken"
+
+
+def test_a_forged_completion_does_not_choose_what_an_adopting_store_writes(studio: Studio, tmp_path: Path) -> None:
+    studio.fill("a.mp4")
+    job = studio.broker().submit(studio.spec("in/a.mp4", user_data="mine"))
+    assert studio.simulator.wait_idle(100)
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    (message,) = studio.completions()
+    forged = json.loads(message.body)
+    lies = {"output": "s3://forged/out/", "deliver_to": victim.as_uri(), "overwrite": True, "user_data": "forged"}
+    forged["request"]["origin"] |= lies
+    forged["request"] |= {"bucket": "forged", "dst": "forged/"}
+    another = studio.broker("elsewhere")
+    assert another.ingest(InboundMessage(json.dumps(forged).encode(), "q", "1")).jobs == (job.id,)
+    adopted = another.get(job.id)
+    assert adopted.user_data == "mine"
+    assert adopted.result(timeout=60).outputs == job.result(timeout=60).outputs
+    assert victim.read_bytes() == b"the user's own"
+
+
+def test_a_status_that_lies_elsewhere_than_its_work_is_no_origin(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    studio.broker().submit(studio.spec("in/a.mp4"))
+    assert studio.simulator.wait_idle(100)
+    (message,) = studio.completions()
+    told = json.loads(message.body)
+    key = told["id"].removeprefix(f"s3://{studio.name}/")
+    planted = f"planted/{key.rpartition('/')[2]}"
+    studio.s3.copy_object(Bucket=studio.name, Key=planted, CopySource={"Bucket": studio.name, "Key": key})
+    forged = InboundMessage(json.dumps({**told, "id": f"s3://{studio.name}/{planted}"}).encode(), "q", "1")
+    another = studio.broker("elsewhere")
+    assert another.ingest(forged).outcome != "taken"
+    assert list(another.list()) == []
 
 
 def test_what_is_too_long_for_lambda_fails_before_any_work_and_leaves_it_to_others(studio: Studio) -> None:

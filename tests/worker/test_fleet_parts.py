@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -37,6 +38,7 @@ from neuron_worker.fleet.shelf import Shelf
 
 _NEVER = Event()
 _WAIT_S = 60.0
+_SOURCE = "source-" + "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -101,6 +103,18 @@ def test_a_record_that_is_there_is_kept_and_one_that_is_none_is_no_record(shelf:
         shelf.read("x", Claim)
 
 
+def test_a_slice_that_is_not_as_it_was_written_is_never_fetched_for_a_merge(shelf: Shelf, tmp_path: Path) -> None:
+    made, fetched = tmp_path / "made.mp4", tmp_path / "fetched.mp4"
+    made.write_bytes(b"frames")
+    digest = hashlib.sha256(b"frames").hexdigest()
+    shelf.put("slice-0.mp4", made, _NEVER)
+    shelf.uri("slice-0.mp4").path.write_bytes(b"fr?mes")
+    with pytest.raises(MediaError, match="not as it was written") as caught:
+        shelf.get("slice-0.mp4", fetched, digest, _NEVER)
+    assert caught.value.error.code is ErrorCode.OUTPUT_MISSING
+    assert not fetched.exists()
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 10])
 def test_every_planned_slice_is_one_workers_whatever_was_expected(workers: int) -> None:
     job = {"input": "s3://media/in.mp4", "output": "s3://media/out.mp4"}
@@ -143,6 +157,23 @@ def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_uses_is_not(
     os.close(lock)
 
 
+def test_links_in_place_of_scratch_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "users").mkdir(mode=0o700)
+    (tmp_path / "planted").symlink_to(tmp_path / "users")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("planted", "loop"):
+        with pytest.raises(ConfigurationError, match="it is a link"):
+            Scratch(tmp_path / name)
+    scratch = Scratch(tmp_path / "scratch")
+    (tmp_path / "scratch" / f"{_SOURCE}.mediabroker-scratch").symlink_to(tmp_path / "users")
+    with (
+        pytest.raises(ConfigurationError, match="it is a link"),
+        scratch.shared(_SOURCE, _NEVER, ready=lambda folder: False, prepare=lambda folder: (folder / "x").touch()),
+    ):
+        pass
+    assert list((tmp_path / "users").iterdir()) == []
+
+
 def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
     scratch, prepared, used = Scratch(tmp_path), list[Path](), list[str]()
     together = Barrier(3)
@@ -152,7 +183,9 @@ def test_of_several_workers_one_prepares_and_all_use_it(tmp_path: Path) -> None:
         (folder / "ready").write_text("content")
 
     def use() -> None:
-        with scratch.shared("it", _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare) as folder:
+        with scratch.shared(
+            _SOURCE, _NEVER, ready=lambda folder: (folder / "ready").exists(), prepare=prepare
+        ) as folder:
             together.wait(_WAIT_S)
             used.append((folder / "ready").read_text())
 
@@ -311,10 +344,3 @@ def test_the_sweep_of_a_scratch_folder_leaves_a_users_own_files_alone(tmp_path: 
         pass
     assert all((each / "file").exists() for each in kept)
     assert not litter.exists()
-
-
-def test_a_link_in_the_place_of_the_scratch_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir(mode=0o700)
-    (tmp_path / "scratch").symlink_to(tmp_path / "theirs")
-    with pytest.raises(ConfigurationError, match="is a link"):
-        Scratch(tmp_path / "scratch")

@@ -307,6 +307,18 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert item.error.message.endswith(f"{tmp_path / 'out' / 'sub.png'} is no folder")
 
 
+def test_links_in_a_loop_are_typed_errors(tmp_path: Path) -> None:
+    folder, loop = folder_with(tmp_path, a_png=rgb()), tmp_path / "loop"
+    loop.symlink_to(loop)
+    (folder / "b.png").symlink_to("b.png")
+    with pytest.raises(MediaError) as caught:
+        run(loop, tmp_path / "out")
+    assert caught.value.error.code is ErrorCode.INPUT_NOT_FOUND
+    (item,) = run(folder, loop)
+    assert item.error is not None
+    assert item.error.code is ErrorCode.OUTPUT_DENIED
+
+
 def test_results_inside_the_source_folder_are_not_upscaled_again(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, a_png=rgb())
     run(folder, folder / "large")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_containers_without_exact_times_or_index_give_every_frame(
     assert result.frame_count == 30
     times = frame_times(result.outputs[0].uri.path)
     assert [round(float(when - times[0]), 2) for when in times] == [round(index / 25, 2) for index in range(30)]
+
+
+@pytest.mark.parametrize("rate", [100_000, 1_000_000_000])
+def test_frames_far_closer_than_a_millisecond_are_all_kept(rate: int, tmp_path: Path, upscale: Upscale) -> None:
+    source = clips.make_clip(tmp_path / "in.avi", codec="mpeg4", frames=30, audio=False)
+    content = bytearray(source.read_bytes())
+    struct.pack_into("<II", content, content.index(b"strh") + 28, 1, rate)  # scale and rate of the stream's header
+    source.write_bytes(content)
+    upscale(source, tmp_path / "out.mp4")
+    assert frame_times(tmp_path / "out.mp4") == [Fraction(index, rate) for index in range(30)]
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts"])

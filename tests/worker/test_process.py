@@ -125,6 +125,17 @@ def test_second_upscale_to_the_same_output_is_a_duplicate_and_touches_nothing(
     assert not (tmp_path / "out.mp4").exists()
 
 
+def test_upscale_whose_work_folder_is_a_link_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+    source, users = clips.make_one_frame(tmp_path / "in.mp4"), tmp_path / "users"
+    users.mkdir()
+    (users / "film.mp4").touch()
+    (tmp_path / _work_name(tmp_path / "out.mp4")).symlink_to(users)
+    code, events = upscaled(source, tmp_path / "out.mp4")
+    assert (code, events[-1]["error"]["code"]) == (Exit.OUTPUT, "OUTPUT_DENIED")
+    assert "it is a link" in events[-1]["error"]["message"]
+    assert [path.name for path in users.iterdir()] == ["film.mp4"]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "code"),
     [
@@ -346,10 +357,10 @@ def test_stop_ends_the_wait_for_a_plan(tmp_path: Path, describe: Describe) -> No
 def test_leftovers_of_killed_workers_are_removed_with_the_next_attempt(tmp_path: Path, describe: Describe) -> None:
     document = describe(clips.make_clip(tmp_path / "in.mp4", frames=20), slice_s=0.2)
     root = Job.open(document, Event()).root
-    for name in ("000000.17.part", "000000.18.part", "000001.17.part"):
+    for name in ("000000.17.part", "000000.18.part", "000000.1st try.part", "000001.17.part"):
         (root / name).write_bytes(b"half a slice")
     make_slice(document, 0, on_progress=lambda progress: None, stop=Event())
-    assert [path.name for path in root.glob("*.part")] == ["000001.17.part"]
+    assert sorted(path.name for path in root.glob("*.part")) == ["000000.1st try.part", "000001.17.part"]
 
 
 def test_claim_on_a_file_that_its_holder_removes_meanwhile_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -212,6 +213,24 @@ def test_wrong_document_is_refused_with_the_field_that_is_wrong(fields: str, wor
     with pytest.raises(InvalidJobError, match=words) as caught:
         parse_document(base % fields)
     assert exit_code_of(caught.value) == Exit.INVALID
+
+
+@pytest.mark.parametrize("within", ["", "below.mp4"])
+def test_links_in_a_loop_are_refused_as_input_and_as_output(within: str, tmp_path: Path, upscale: Upscale) -> None:
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    assert refusal(upscale, loop / within).error.code is ErrorCode.INPUT_DENIED
+    source = clips.make_one_frame(tmp_path / "in.mp4")
+    expected = ErrorCode.OUTPUT_DENIED if within else ErrorCode.OUTPUT_EXISTS
+    assert refusal(upscale, source, loop / within).error.code is expected
+
+
+def test_an_output_that_a_link_leads_to_the_input_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.mp4").touch()
+    (tmp_path / "out.mp4").symlink_to("in.mp4")
+    names = {"input": f"{tmp_path}/in.mp4", "output": f"{tmp_path}/out.mp4", "work_dir": "/w"}
+    with pytest.raises(InvalidJobError, match="also the input"):
+        parse_document(json.dumps(names))
 
 
 @pytest.mark.parametrize("fields", [{"model": "unheard-of"}, {"runtime": "abacus"}])

@@ -15,7 +15,7 @@ from neuron_worker.training.codec import h264_luma
 from neuron_worker.training.dataset import Mixture, Pool, build_pool, patches
 from neuron_worker.training.degrade import clean_pair, compressed_pair, resampled_pair
 from neuron_worker.training.evaluate import BASELINES, benchmark_cases, mean_score, score
-from neuron_worker.training.images import crop_to_multiple, image_paths, luma, to_yuv420
+from neuron_worker.training.images import crop_to_multiple, image_paths, load_rgb, luma, to_yuv420
 from neuron_worker.training.resample import KERNELS, resize
 
 Image = pytest.importorskip("PIL.Image")
@@ -37,6 +37,10 @@ def pictures(tmp_path: Path) -> Path:
     for seed in range(3):
         Image.fromarray(scenery(160, 192, seed)).save(folder / f"{seed}.png")
     return folder
+
+
+def loaded(folder: Path) -> list[NDArray[np.uint8]]:
+    return [load_rgb(path) for path in image_paths(folder)]
 
 
 @pytest.mark.parametrize("kernel", sorted(KERNELS))
@@ -109,14 +113,14 @@ def test_pairs_fit_each_other_in_size_and_place(scale: int) -> None:
 
 
 def test_pool_is_the_same_for_the_same_seed_and_other_for_another(pictures: Path) -> None:
-    first, again, other = (build_pool(pictures, 2, seed, 1) for seed in (5, 5, 6))
+    first, again, other = (build_pool(loaded(pictures), 2, seed, 1) for seed in (5, 5, 6))
     assert len(first.clean) == len(first.resampled) == len(first.compressed) == 3
     assert all(np.array_equal(a.low, b.low) for a, b in zip(first.compressed, again.compressed, strict=True))
     assert not all(np.array_equal(a.low, b.low) for a, b in zip(first.compressed, other.compressed, strict=True))
 
 
 def test_patches_hold_input_and_truth_of_the_same_place(pictures: Path) -> None:
-    pool = build_pool(pictures, 2, 1, 1)
+    pool = build_pool(loaded(pictures), 2, 1, 1)
     mixture = Mixture(clean=1.0, resampled=0.0, batch_size=6, patch_px=24)
     low, high = next(patches(pool, mixture, 2, np.random.default_rng(0)))
     assert low.shape == (6, 1, 24, 24)
@@ -129,7 +133,7 @@ def test_patches_hold_input_and_truth_of_the_same_place(pictures: Path) -> None:
 
 
 def test_mixture_draws_only_from_the_kinds_it_names(pictures: Path) -> None:
-    pool = build_pool(pictures, 2, 1, 0)
+    pool = build_pool(loaded(pictures), 2, 1, 0)
     only_clean = Pool(pool.clean, [], [])
     assert next(patches(only_clean, Mixture(1.0, 0.0, 4, 16), 2, np.random.default_rng(0)))[0].shape[0] == 4
 
@@ -156,6 +160,6 @@ def test_perfect_copy_has_ssim_one_and_noise_less() -> None:
 @pytest.mark.parametrize(("scale", "published_db"), [(2, 33.66), (4, 28.42)])
 def test_bicubic_scores_its_published_figure_on_set5(shared_data: Path, scale: int, published_db: float) -> None:
     bicubic = BASELINES["bicubic"](scale)
-    cases = benchmark_cases(shared_data / "sr" / "set5", scale)
+    cases = benchmark_cases(image_paths(shared_data / "sr" / "set5"), scale)
     measured = mean_score(score(bicubic, case.clean, case.truth) for case in cases)
     assert measured.psnr_db == pytest.approx(published_db, abs=0.03)

@@ -20,6 +20,8 @@ from neuron_worker.runtimes.golden import differs_from_golden, golden_tile  # no
 from neuron_worker.training.__main__ import main  # noqa: E402
 from neuron_worker.training.benchmark import shipped_models  # noqa: E402
 from neuron_worker.training.evaluate import BASELINES, benchmark_cases, mean_score, score  # noqa: E402
+from neuron_worker.training.export import calibration_pictures  # noqa: E402
+from neuron_worker.training.images import image_paths  # noqa: E402
 from neuron_worker.training.resample import resize  # noqa: E402
 
 WEIGHTS = Path(neuron_worker.__file__).parent / "weights"
@@ -38,7 +40,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def train(pictures: Path, out: Path, *more: str) -> Path:
-    arguments = ["train", "--images", str(pictures), "--out", str(out), "--steps", "3", "--clips", "1"]
+    arguments = ["train", "--images", str(pictures), "--out", str(out), "--steps", "3", "--clips", "1", "--drawn", "1"]
     assert main([*arguments, "--batch-size", "2", "--patch", "16", *more]) == 0
     return out / "fast-x2.safetensors"
 
@@ -47,13 +49,17 @@ def test_training_to_card_leaves_a_complete_described_model(pictures: Path, tmp_
     trained = train(pictures, tmp_path / "trained", "--data-note", "two blurs, free")
     out = tmp_path / "out"
     assert main(["export", "--weights", str(trained), "--images", str(pictures), "--out", str(out)]) == 0
-    assert main(["evaluate", "--images", str(pictures), "--weights", str(out)]) == 0
+    scored = ["evaluate", "--images", str(pictures), "--held-out", str(pictures), "--weights", str(out)]
+    assert main(scored) == 0
     assert main(["cards", "--weights", str(out), "--out", str(tmp_path / "models.md")]) == 0
     card = json.loads((out / "fast-x2.json").read_text())
     assert set(card["files"]) == {f"fast-x2{end}" for end in (".onnx", "-int8.onnx", "-deep.onnx", ".safetensors")}
     assert card["training"]["stages"][0]["steps"] == 3
     assert card["figures"]["pictures"]["compressed"]["fast-x2-int8"]["psnr_db"] > 20
+    assert card["figures"]["pictures held out"]["clean"]["fast-x2"]["psnr_db"] > 20
+    assert set(card["flicker"]) == {"lanczos", "fast-x2", "fast-x2-int8"}
     page = (tmp_path / "models.md").read_text()
+    assert "Flicker of fast-x2-int8: still" in page
     assert "## fast x2" in page
     assert "two blurs, free" in page
     assert str(tmp_path) not in page
@@ -90,6 +96,21 @@ def test_shipped_files_are_the_ones_the_card_describes(card_path: Path) -> None:
         assert len(content) < 2**20
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_every_stage_of_the_default_model_names_open_licences_only(scale: int) -> None:
+    card = json.loads((WEIGHTS / f"fast-x{scale}.json").read_text())
+    for stage in card["training"]["stages"]:
+        assert "CC BY-SA 4.0" in stage["data"]
+        assert "CC0" in stage["data"]
+        assert "research" not in stage["data"]
+
+
+def test_calibration_meets_no_held_out_picture(tmp_path: Path) -> None:
+    for index, grey in enumerate((40, 200, 60)):
+        Image.fromarray(np.full((160, 192, 3), grey, np.uint8)).save(tmp_path / f"{index}.png")
+    assert all(picture.max() < 120 for picture in calibration_pictures(tmp_path, 2))
+
+
 @pytest.mark.parametrize("card_path", CARDS, ids=lambda path: path.stem)
 def test_shipped_int8_agrees_with_fp32_on_the_golden_tile(card_path: Path) -> None:
     card = json.loads(card_path.read_text())
@@ -106,7 +127,7 @@ def test_shipped_int8_agrees_with_fp32_on_the_golden_tile(card_path: Path) -> No
 def test_shipped_models_score_on_set5_what_the_card_states(card_path: Path, kind: str, shared_data: Path) -> None:
     card = json.loads(card_path.read_text())
     scale = card["scale"]
-    cases = benchmark_cases(shared_data / "sr" / "set5", scale)
+    cases = benchmark_cases(image_paths(shared_data / "sr" / "set5"), scale)
     lanczos = mean_score(score(BASELINES["lanczos"](scale), getattr(case, kind), case.truth) for case in cases)
     for name, model in shipped_models(WEIGHTS, card["model"], scale).items():
         measured = mean_score(score(model, getattr(case, kind), case.truth) for case in cases)

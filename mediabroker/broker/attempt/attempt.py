@@ -26,7 +26,6 @@ from mediabroker.events import (
 )
 from mediabroker.flows import HoldError
 from mediabroker.jobs import JobSpec
-from mediabroker.refs import token_for
 from mediabroker.results import JobResult
 from mediabroker.spi import Member, Observation, Provider
 from mediabroker.states import JobState
@@ -52,7 +51,7 @@ class Attempt(Unit):
     @classmethod
     def begin(cls, core: Core, job: JobRecord, provider: Provider, *, number: int = 1) -> AttemptRecord:
         """Return the record of a new attempt on `provider`, under its own token, with what has to be staged for it."""
-        token = token_for(job.id, number)
+        token = core.token_for(job.id, number)
         return AttemptRecord(
             job.id,
             number,
@@ -108,7 +107,8 @@ class Attempt(Unit):
         """Whether its next step copies an input or an output."""
         is_staging = self.job.state is JobState.SUBMITTING and self.row.staged_at is None
         placement = self.row.placement
-        return (is_staging and placement.input is not None) or (self.is_delivering and placement.output is not None)
+        is_copying = self.is_delivering and placement.output is not None and placement.undelivered is None
+        return (is_staging and placement.input is not None) or is_copying
 
     @property
     def stop_wanted(self) -> bool:
@@ -195,6 +195,8 @@ class Attempt(Unit):
         if state is JobState.CANCELLED and error is None:
             error = JobError.of(ErrorCode.CANCELLED, "the job was cancelled")
         corrects, now = self.job.inferred, self.core.clock.now()
+        if state is JobState.SUCCEEDED:
+            self.change_job(progress=1.0, frames=self.job.frames.completed() if self.job.frames else None)
         self.change(state=state, error=error, ended_at=now, lease_until=None)
         self.change_job(
             state=state,
@@ -205,7 +207,6 @@ class Attempt(Unit):
             transfer=None,
             result=result,
             finished_at=now,
-            **({"progress": 1.0} if state is JobState.SUCCEEDED else {}),
         )
         if state is JobState.SUCCEEDED:
             self.report(JobSucceeded, result=result or JobResult(), corrects=corrects)

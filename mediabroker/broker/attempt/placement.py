@@ -80,6 +80,7 @@ def home_of(placement: Placement, made: MediaURI) -> MediaURI:
             ErrorCode.PROVIDER_INTERNAL,
             f"the provider names {made!r:.200}, which would lie outside the folder of {placement.target}; "
             "nothing is delivered",
+            retryable=False,
         )
     return _beside(placement.target, below)
 
@@ -128,7 +129,7 @@ def _name(output: MediaURI) -> str:
     """The output's own name, for it may hold placeholders and tells the format; none that is not a plain name."""
     if output.is_folder:
         return ""
-    plain = output.name not in (".", "..") and len(output.name.encode()) <= _NAME_LIMIT_BYTES
+    plain = _is_plain(output.name) and len(output.name.encode()) <= _NAME_LIMIT_BYTES
     return output.name if plain else f"output{_suffix(output)}"
 
 

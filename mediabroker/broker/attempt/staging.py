@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from mediabroker.broker.attempt.attempt import Attempt
 from mediabroker.broker.attempt.carrying import Carrier, CopyStoppedError, size_of
 from mediabroker.broker.core import Core
 from mediabroker.errors import AuthenticationError, ErrorCode, MediaBrokerError, MediaError, ProviderError
 from mediabroker.flows import HoldError, StopRequestedError
+from mediabroker.media.publish import own_folder
 from mediabroker.store import attempts
 from mediabroker.store.records import Placement
 
-__all__ = ["STAGING", "clear_ended", "stage"]
+__all__ = ["STAGING", "clear_ended", "make_folders", "stage"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ def stage(attempt: Attempt) -> None:
     assert spec is not None
     try:
         _refuse_existing(core, placement)
-        _make_folders(placement)
+        make_folders(placement)
         if placement.input is not None:
             carrier = Carrier(attempt, size_of(core, spec.input))
             with attempt.unit():
@@ -63,15 +66,31 @@ def _refuse_existing(core: Core, placement: Placement) -> None:
         raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{target} exists; set overwrite to replace it")
 
 
-def _make_folders(placement: Placement) -> None:
-    """Of a staging place on this machine; object stores have none."""
+def make_folders(placement: Placement) -> None:
+    """Make those of a staging place on this machine; object stores have none.
+
+    The place may be a folder that others write to, such as the temporary one, so none of them may be a link.
+
+    Raises:
+        MediaError: `OUTPUT_DENIED`.
+    """
+    for own in (each.path for each in placement.folders if each.scheme == "file"):
+        with _denied(own):
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own_folder(own)
     for uri in (placement.input, placement.output):
         if uri is not None and uri.scheme == "file":
             folder = uri.path if uri.is_folder else uri.path.parent
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise MediaError(ErrorCode.OUTPUT_DENIED, f"{folder} cannot be made: {error.strerror}") from error
+            with _denied(folder):
+                own_folder(folder)
+
+
+@contextmanager
+def _denied(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(ErrorCode.OUTPUT_DENIED, f"{folder} cannot be made: {error.strerror}") from error
 
 
 def clear_ended(core: Core, ids: Sequence[str] | None = None) -> None:

@@ -95,7 +95,7 @@ class Submission:
                 attempt.stop(JobError.of(ErrorCode.CANCELLED, "cancelled before it was submitted"))
         except (ProviderError, MediaError) as refusal:
             with self._write():
-                attempt.fail(refusal.error if isinstance(refusal, MediaError) else attempt.provider.classify(refusal))
+                attempt.fail(self._error_of(refusal))
         except ClosingError:
             with self._write():
                 attempt.change(lease_until=None)
@@ -111,6 +111,12 @@ class Submission:
         if attempt.row.placement.folders:
             clear_ended(self._core, [attempt.job.id])
         return attempt.is_followed
+
+    def _error_of(self, refusal: ProviderError | MediaError) -> JobError:
+        if isinstance(refusal, MediaError):
+            return refusal.error
+        error = self._attempt.provider.classify(refusal)
+        return error if error.raw is not None else error.model_copy(update={"raw": refusal.raw})
 
     def search_late(self) -> None:
         """Replay the flow of a submitted attempt, and cancel what a resent create has started beside it."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from pydantic import JsonValue
 from sqlalchemy import Connection
 
 from mediabroker.broker.core import Core
@@ -60,6 +61,11 @@ class Unit:
             region=self.row.region,
             members=tuple(MemberRef(role=each.role, native_id=each.native_id) for each in known),
         )
+
+    @property
+    def raw(self) -> JsonValue:
+        """The vendor's own last word on the attempt."""
+        return next((each.status.raw for each in reversed(self.members) if each.status.raw is not None), None)
 
     def change(self, **values: Any) -> None:
         """Change the attempt's own fields."""
@@ -159,6 +165,6 @@ class Unit:
             provider=self.row.provider,
             attempt=self.row.number,
             user_data=self.job.user_data,
-            **fields,
+            **{"raw": self.raw, **fields},
         )
         events.append_event(tx, made)

@@ -100,4 +100,9 @@ def _wait_s(state: RetryCallState) -> float:
 
 def _report(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.info("retrying a refused call", extra={"attempt": state.attempt_number, "error": str(error)})
+    _log.info(
+        "retrying a refused call (attempt %s, error %s)",
+        state.attempt_number,
+        str(error),
+        extra={"attempt": state.attempt_number, "error": str(error)},
+    )

@@ -23,6 +23,7 @@ from mediabroker.broker.following.watching import Watcher
 from mediabroker.callbacks.receive import Receiver
 from mediabroker.errors import MediaBrokerError
 from mediabroker.messages import EventSource, InboundMessage
+from mediabroker.outages import Outage
 from mediabroker.store import deliveries
 from mediabroker.store.deliveries import Delivery
 
@@ -124,6 +125,10 @@ class Feed:
         if not self.stopped:
             self._news.clear()
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until the feed is stopped."""
+        self._core.clock.wait(self._stop, seconds)
+
     def done(self, delivery: Delivery) -> None:
         """It was handled.
 
@@ -168,9 +173,14 @@ class Feed:
         return [outcome.settled for outcome in outcomes]
 
     def _renew(self) -> None:
+        outage = Outage(_log, f"renewing the loans of consumer {self._consumer}")
         while self._consumer and not self._core.clock.wait(self._stop, self._core.settings.lease_s / 3):
-            with _kept_going("renewing leases failed"):
+            try:
                 self._renew_loans(self._consumer)
+            except Exception as error:
+                outage.failed(error)
+            else:
+                outage.succeeded()
 
     def _renew_loans(self, consumer: str) -> None:
         with self._lock:
@@ -181,14 +191,3 @@ class Feed:
             until = self._core.clock.now() + self._core.lease
             for loan in loans:
                 deliveries.renew(tx, consumer, loan, until)
-
-
-@contextmanager
-def _kept_going(what: str) -> Iterator[None]:
-    """A background thread must outlive whatever goes wrong in one round."""
-    try:
-        yield
-    except MediaBrokerError as error:
-        _log.warning("%s: %s", what, error)
-    except Exception:
-        _log.exception(what)

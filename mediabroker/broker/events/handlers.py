@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from mediabroker.broker.events.feed import Feed
 from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.events import JobEvent
+from mediabroker.outages import Outage
 from mediabroker.store.deliveries import Delivery
 
 __all__ = ["Handler", "Handlers", "serve"]
@@ -52,7 +53,12 @@ class Handlers:
             self(delivery.event)
         except Exception:
             details = {"event": delivery.event.id, "job": delivery.event.ref.job_id, "failures": delivery.failures + 1}
-            _log.exception("a handler failed; the event will be offered again", extra=details)
+            _log.exception(
+                "job %s: a handler failed at event %s; it will be offered again",
+                delivery.event.ref.job_id,
+                delivery.event.id,
+                extra=details,
+            )
             feed.failed(delivery)
         except BaseException:
             # An exit, as of `sys.exit`: it is passed on, and the event must not stay in hand for ever.
@@ -85,6 +91,7 @@ def serve(feed: Feed, handlers: Handlers, *, threads: int, stop: Event | None) -
 
 
 def _work(feed: Feed, handlers: Handlers) -> None:
+    outage = Outage(_log, "claiming and settling events")
     while not feed.stopped:
         try:
             delivery = feed.claim()
@@ -92,6 +99,7 @@ def _work(feed: Feed, handlers: Handlers) -> None:
                 feed.wait()
             else:
                 handlers.deliver(feed, delivery)
-        except Exception:
-            _log.exception("an event could not be claimed or settled")
-            feed.wait()
+        except Exception as error:
+            feed.pause(outage.failed(error))
+        else:
+            outage.succeeded()

@@ -64,6 +64,8 @@ class _Reading:
     said: list[Said] = field(default_factory=list)
     adoptions: list[Adoption] = field(default_factory=list)
     reason: str = ""
+    is_passed_over: bool = False
+    """A provider knows it as its own, and there is nothing to report of it."""
     trouble: ProviderError | ConfigurationError | None = None
     """What must be mended elsewhere before the message can be understood."""
 
@@ -97,12 +99,14 @@ def _read(core: Core, message: InboundMessage) -> _Reading:
         return reading
     for provider in _providers(core):
         try:
-            reading.said += [(provider.name, each) for each in provider.parse(notice.message) or ()]
+            said = provider.parse(notice.message)
+            reading.said += [(provider.name, each) for each in said or ()]
+            reading.is_passed_over |= said is not None and not said
         except Exception as error:
             # A provider's defect must not stop the queue; the message is kept for the release that mends it.
             # Its text may quote the message, so only its kind is logged.
             details = {"provider": provider.name, "error": type(error).__name__}
-            _log.error("a provider failed to parse a message", extra=details)
+            _log.error("a provider failed to parse a message: %s", details, extra=details)
             reading.reason = f"{provider.name} could not parse it: {type(error).__name__}"
     reading.reason = reading.reason or _unknown(reading, notice)
     for name, observation in reading.said:
@@ -136,7 +140,7 @@ def _recover(core: Core, name: str, observation: Observation, reading: _Reading)
         reading.trouble, reading.adoptions = error, []  # it comes again, as a whole
     except Exception as error:
         details = {"provider": name, "native_id": observation.native_id}
-        _log.exception("a provider failed to find the job of a message", extra=details)
+        _log.exception("a provider failed to find the job of a message: %s", details, extra=details)
         why = str(error) if isinstance(error, MediaBrokerError) else type(error).__name__
         reading.reason = f"{name} could not find its job: {why}"
     else:
@@ -162,7 +166,8 @@ def _take(tx: Connection, core: Core, reading: _Reading) -> Ingested | None:
     for attempt, observation in ours:
         record_observation(tx, attempt, observation, "hint", core.clock.now())
     jobs = tuple(dict.fromkeys(attempt[0] for attempt, _ in ours))
-    return Ingested(outcome="taken", jobs=jobs) if jobs else None
+    is_done = bool(jobs) or (reading.is_passed_over and not reading.said)
+    return Ingested(outcome="taken", jobs=jobs) if is_done else None
 
 
 def _set_aside(tx: Connection, core: Core, message: InboundMessage, reading: _Reading) -> Ingested:
@@ -172,9 +177,9 @@ def _set_aside(tx: Connection, core: Core, message: InboundMessage, reading: _Re
     reason = str(reading.trouble or reading.reason)
     details = {"source": message.source, "message_id": message.id, "reason": reason}
     if message.receipt and message.receive_count < core.settings.quarantine_after:
-        _log.info("a message that nobody can use goes back to its queue", extra=details)
+        _log.info("a message that nobody can use goes back to its queue: %s", details, extra=details)
         return Ingested(outcome="postponed", reason=reason)
-    _log.warning("a message is quarantined", extra=details)
+    _log.warning("a message is quarantined: %s", details, extra=details)
     kept = quarantine.keep(tx, message, reason, core.clock.now())
     return Ingested(outcome="quarantined", reason=reason, quarantine_id=kept)
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from mediabroker.broker.attempt.attempt import Attempt
 from mediabroker.errors import ErrorCode, JobError
+from mediabroker.events import Unrecognised
 from mediabroker.spi import Observation
 from mediabroker.states import JobState, MergeKey
 from mediabroker.store.records import MemberRecord
@@ -56,6 +57,9 @@ def _absorb(attempt: Attempt, position: int, member: MemberRecord, observation: 
         "frames": observation.frames,
         "raw": observation.raw,
     }
+    if observation.state is None and observation.phase != known.phase:
+        _log.warning("job %s: %r of %s is in no table", attempt.job.id, observation.phase, observation.native_id)
+        attempt.report(Unrecognised, raw=observation.raw)
     if observation.state is None or key == member.key:
         # Mostly nothing has changed, and then a pass must not cost a flush.
         if member.not_found_at is not None or any(getattr(known, name) != value for name, value in within.items()):
@@ -63,7 +67,10 @@ def _absorb(attempt: Attempt, position: int, member: MemberRecord, observation: 
         return None
     if key < member.key:
         return None
-    ended = {"error": observation.error, "result": observation.result}
+    error = observation.error
+    if error is not None and error.raw is None:
+        error = error.model_copy(update={"raw": observation.raw})
+    ended = {"error": error, "result": observation.result}
     attempt.change_member(position, key=key, state=state, **within, **ended)
     return "applied"
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from mediabroker.broker.core import Core
 from mediabroker.broker.following.passing import Pass, Suspects
 from mediabroker.errors import BrokerClosedError, MediaBrokerError
+from mediabroker.outages import Outage
 from mediabroker.store import attempts
 from mediabroker.store.records import JobRecord
 
@@ -31,7 +32,6 @@ _PACE_S = 1.0
 _SLOWEST_FACTOR = 8
 _GROWTH = 1.5
 _LEASE_LOOK_S = 0.5
-_BACKOFF_CAP_S = 60.0
 _LONGEST_S = 3600.0
 
 
@@ -245,7 +245,7 @@ class _Rhythm:
         self._full_s = self._watch_s = self._soonest_watch_s = -math.inf
         self._interval_s = 0.0
         self._before: object = None
-        self._failures = 0
+        self._outage = Outage(_log, "following jobs")
         self.intervals_s: Sequence[float | None] = ()
 
     def due(self, is_attended: bool, is_watched: bool) -> tuple[bool, bool]:
@@ -272,12 +272,9 @@ class _Rhythm:
         """Plan the next passes: at the provider's own pace after a change, more rarely while nothing changes."""
         now_s = self._core.clock.monotonic_s()
         if isinstance(passed, Exception):
-            pause_s = self._failed(passed)
-            self._full_s = self._watch_s = self._soonest_watch_s = now_s + pause_s
+            self._full_s = self._watch_s = self._soonest_watch_s = now_s + self._outage.failed(passed)
             return
-        if self._failures:
-            _log.warning("jobs are followed again, after %d failed passes", self._failures)
-            self._failures = 0
+        self._outage.succeeded()
         pace_s = min((self._pace_of(name) for name in {each.row.provider for each in passed.seen}), default=_PACE_S)
         if is_full:
             asked = [_PACE_S if each is None and not passed.seen else each or pace_s for each in self.intervals_s]
@@ -288,18 +285,6 @@ class _Rhythm:
             self._interval_s = pace_s if seen != self._before else max(pace_s, slower_s)
             self._before = seen
             self._soonest_watch_s, self._watch_s = now_s + pace_s, now_s + self._interval_s
-
-    def _failed(self, error: Exception) -> float:
-        """Log the first failure; return how long to pause."""
-        self._failures += 1
-        if self._failures == 1:
-            is_defect = not isinstance(error, MediaBrokerError)
-            _log.warning(
-                "jobs cannot be followed now: %s; the next passes try again",
-                error,
-                exc_info=error if is_defect else None,
-            )
-        return min(_PACE_S * 2.0 ** min(self._failures - 1, 10), _BACKOFF_CAP_S)
 
     def _pace_of(self, provider: str) -> float:
         try:

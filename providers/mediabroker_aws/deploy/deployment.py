@@ -17,7 +17,9 @@ __all__ = ["AwsDeployment"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 """CloudFormation allows 128 characters; names of functions, which begin with it, may have 64."""
-_BUILD = ("docker", "build", "--platform", "linux/amd64")
+_BUILD = ("docker", "build", "--platform", "linux/amd64", "--provenance=false")
+"""Without the last, docker pushes an index of images, which Lambda does not take. Source: AWS Lambda Developer Guide,
+"Create a Lambda function using a container image", read 2026."""
 _STAND_INS = {
     "FunctionImage": "<account>.dkr.ecr.<region>.amazonaws.com/{name}-function:1",
     "WorkerImage": "<account>.dkr.ecr.<region>.amazonaws.com/{name}-worker:1",
@@ -121,6 +123,7 @@ def _commands(parameters: Mapping[str, str], name: str, region: str | None) -> l
     describe = ["aws", "cloudformation", "describe-stacks"]
     return [
         "# In the folder that `mediabroker deploy aws --template FOLDER` writes, with a wheel of this release in it.",
+        *_login(parameters["FunctionImage"], where),
         *_repository(f"{name}-function", where),
         shlex.join([*_BUILD, "-f", "function/Dockerfile", "-t", parameters["FunctionImage"], "."]),
         shlex.join(["docker", "push", parameters["FunctionImage"]]),
@@ -129,7 +132,16 @@ def _commands(parameters: Mapping[str, str], name: str, region: str | None) -> l
         shlex.join(["docker", "push", parameters["WorkerImage"]]),
         shlex.join([*deploy, *stack, "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", *overrides]),
         shlex.join([*describe, *stack, "--query", "Stacks[0].Outputs", "--output", "table"]),
+        "# With ApiAccess=API_KEY: the value of the key, by the id in the output ApiKeyId.",
+        shlex.join(["aws", "apigateway", "get-api-key", "--api-key", "<ApiKeyId>", "--include-value", *where])
+        + " --query value --output text",
     ]
+
+
+def _login(image: str, where: list[str]) -> list[str]:
+    """Docker's login at the registry, good for twelve hours."""
+    password = shlex.join(["aws", "ecr", "get-login-password", *where])
+    return [f"{password} | docker login --username AWS --password-stdin {shlex.quote(image.partition('/')[0])}"]
 
 
 def _repository(name: str, where: list[str]) -> list[str]:

@@ -89,7 +89,7 @@ class Worker:
             if claim.status.attempts - claim.status.earlier < _ATTEMPTS:
                 claim.move(state="queued")
                 raise
-            _log.exception("the last attempt failed", extra={"work": work})
+            _log.exception("the last attempt failed (work %s)", work, extra={"work": work})
             ended = self._failed(claim, JobError.of(ErrorCode.PROVIDER_INTERNAL, f"{type(error).__name__}: {error}"))
         return {"id": work, "state": ended}
 

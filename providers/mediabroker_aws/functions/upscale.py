@@ -125,7 +125,7 @@ def _told(jobs: UpscaleJobs, job_id: str, caller: str) -> JobView | Exception | 
     except JobNotFoundError:
         return None
     except Exception as error:
-        _log.warning("a job cannot be told of", exc_info=error, extra={"job": job_id})
+        _log.warning("a job cannot be told of (job %s)", job_id, exc_info=error, extra={"job": job_id})
         return error
 
 

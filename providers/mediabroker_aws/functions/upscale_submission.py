@@ -216,7 +216,12 @@ class Submission:
     def _found(self, call: Call[Any]) -> Reply | None:
         found = self._converse(self._provider.find(self.ticket.context, call))
         if found[1:]:
-            _log.warning("terminating duplicates", extra={"job": self.ticket.job_id, "count": len(found) - 1})
+            _log.warning(
+                "terminating duplicates (job %s, count %s)",
+                self.ticket.job_id,
+                len(found) - 1,
+                extra={"job": self.ticket.job_id, "count": len(found) - 1},
+            )
             duplicates = [Member(role=call.step, native_id=str(call.read(each))) for each in found[1:]]
             self._converse(self._provider.cancel(duplicates))
         return found[0] if found else None

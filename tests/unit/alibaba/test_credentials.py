@@ -75,8 +75,10 @@ def test_a_file_that_cannot_be_read_is_not_quoted(file: Path) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_without_any_both_ways_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", str(tmp_path / "none"))
+@pytest.mark.parametrize("name", ["none", "loop", "~nobody-of-this-name/file"])
+def test_without_any_both_ways_are_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", name if name.startswith("~") else str(tmp_path / name))
     with pytest.raises(AuthenticationError, match=r"set ALIBABA_CLOUD_ACCESS_KEY_ID .* or write .* \[default\]"):
         find_credentials()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 
 from mediabroker.errors import (
@@ -12,7 +15,9 @@ from mediabroker.errors import (
     ThrottledError,
     UnavailableError,
 )
+from mediabroker_alibaba.mps_client import MpsClient
 from mediabroker_alibaba.mps_errors import explain_failure, refusal, refusal_error, unanswered
+from mediabroker_alibaba.settings import MpsSettings
 
 CODES: list[tuple[str, int, type[ProviderError], ErrorCode, bool]] = [
     ("Throttling", 400, ThrottledError, ErrorCode.RATE_LIMITED, True),
@@ -135,3 +140,36 @@ def test_why_an_accepted_job_failed(code: object, meant: ErrorCode) -> None:
 
 def test_an_object_that_is_in_the_way_keeps_its_own_code() -> None:
     assert refusal_error(ProviderError("in the way", provider_code="OUTPUT_EXISTS")).code is ErrorCode.OUTPUT_EXISTS
+
+
+class _Redirecting(BaseHTTPRequestHandler):
+    """Sends every client elsewhere, with a page that no SDK can read."""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", "https://elsewhere.invalid/")
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"moved")
+
+    do_POST = do_GET  # noqa: N815  the base class names them
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+def test_a_redirect_is_a_refusal_also_of_a_create(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret-canary")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Redirecting)
+    Thread(target=server.serve_forever, daemon=True).start()
+    client = MpsClient(MpsSettings(region="cn-shanghai", endpoint_url=f"http://127.0.0.1:{server.server_port}"))
+    try:
+        with pytest.raises(ProviderError, match="redirected") as caught:
+            client.send("SubmitJobs", {"Input": "{}"}, creates=True)
+    finally:
+        client.close()
+        server.shutdown()
+        server.server_close()
+    assert not isinstance(caught.value, SubmissionUnknownError)
+    assert not caught.value.retryable

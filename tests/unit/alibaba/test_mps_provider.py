@@ -283,6 +283,12 @@ def test_media_information_is_typed(rig: MpsRig, driver: Driver) -> None:
     assert (media.audio[0].sample_rate_hz, media.audio[0].channels) == (44_100, 2)
 
 
+def test_jobs_are_asked_for_in_batches_of_one_kind_for_each_kind_has_its_own_operation(driver: Driver) -> None:
+    roles = ["transcode-0", "production", "media_info", "snapshot-0", "transcode-1"]
+    groups = [driver.provider.query_group(Member(role=role, native_id=role)) for role in roles]
+    assert groups == ["transcode", "production", "media_info", "snapshot", "transcode"]
+
+
 def test_jobs_that_run_cannot_be_stopped_and_say_so(rig: MpsRig, driver: Driver) -> None:
     for spec in (MediaInfo(input=SOURCE), rig.spec("video_clip")):
         started = start(driver, spec)
@@ -354,7 +360,10 @@ def test_another_host_finds_the_whole_attempt_from_one_callback(
     (seen,) = driver.provider.parse(messages[0]) or []
     assert isinstance(seen.origin, Origin)
     assert (seen.origin.kind, seen.origin.token) == (spec.kind, started.ctx.token)
-    members = driver.run(driver.provider.recover(seen.origin, seen))
+    recovered = driver.run(driver.provider.recover(seen.model_copy(update={"origin": None, "token": None})))
+    assert recovered is not None
+    assert recovered.origin == seen.origin
+    members = recovered.members
     assert {(each.role, each.native_id) for each in members} == {
         (each.role, each.native_id) for each in started.members
     }
@@ -369,7 +378,10 @@ def test_a_rendition_that_mps_did_not_take_keeps_no_host_from_the_others(rig: Mp
     del shelf.jobs[started.members[0].native_id]
     (seen,) = driver.provider.parse(rig.messages(started)[-1]) or []
     assert seen.origin is not None
-    members = driver.run(driver.provider.recover(seen.origin, seen))
+    recovered = driver.run(driver.provider.recover(seen.model_copy(update={"origin": None, "token": None})))
+    assert recovered is not None
+    assert recovered.origin == seen.origin
+    members = recovered.members
     assert [each.native_id for each in members[1:]] == [each.native_id for each in started.members[1:]]
     observed = driver.run(driver.provider.query(members))
     assert {each.native_id for each in observed if each.not_found} == {members[0].native_id}

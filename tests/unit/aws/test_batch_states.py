@@ -86,7 +86,10 @@ def test_an_array_runs_as_soon_as_a_child_has_started() -> None:
 
 def test_a_blocked_job_says_what_blocks_it() -> None:
     blocked = {"jobId": "j", "status": "RUNNABLE", "statusReason": "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"}
-    assert observe(blocked, None).phase == "runnable: MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
+    seen = observe(blocked, None)
+    assert seen.phase == "runnable: MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
+    assert seen.hold_reason == "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
+    assert observe({**blocked, "status": "RUNNING"}, None).hold_reason is None
 
 
 def test_refusals_have_codes() -> None:

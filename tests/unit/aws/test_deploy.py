@@ -43,6 +43,9 @@ def test_json_is_the_whole_plan(cli: Cli) -> None:
 def test_commands_name_the_images_the_region_and_every_parameter_that_was_given(cli: Cli) -> None:
     lines = cli("deploy", "aws", "--name", "studio", "--region", "us-west-2", *_GIVEN).out.splitlines()
     commands = [shlex.split(line) for line in lines if not line.startswith("#")]
+    assert commands.pop(0)[:3] == ["aws", "ecr", "get-login-password"]
+    assert commands.pop()[:3] == ["aws", "apigateway", "get-api-key"]
+    assert all("--provenance=false" in each for each in commands if each[:2] == ["docker", "build"])
     assert [each[:2] for each in commands] == [
         ["aws", "ecr"],
         ["docker", "build"],

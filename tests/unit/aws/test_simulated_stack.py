@@ -31,7 +31,7 @@ def test_every_function_of_the_template_is_there(functions: dict[str, Function])
         each["Properties"]["ImageConfig"]["Command"][0] for each in declared
     }
     assert functions["mediabroker-upscale"].timeout_s == 29
-    assert functions["mediabroker-transcode-file"].memory_mb == 10_240
+    assert functions["mediabroker-transcode-file"].memory_mb == 3008
     assert functions["mediabroker-transcode-file"].on_failure is not None
     assert functions["mediabroker-upscale"].on_failure is None
 

@@ -176,7 +176,7 @@ def test_functions_have_the_time_memory_and_disk_that_their_work_takes(template:
     assert sizes == {
         "UpscaleFunction": (29, 1024, 512),
         "TranscodeFunction": (900, 1024, 512),
-        "TranscodeWorker": (900, 10_240, 10_240),
+        "TranscodeWorker": (900, 3008, 10_240),
     }
     environment = functions["TranscodeFunction"]["Environment"]["Variables"]
     worker = functions["TranscodeWorker"]

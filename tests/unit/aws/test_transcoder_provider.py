@@ -31,7 +31,7 @@ from mediabroker_aws.transcoder_contract_rig import LambdaRig
 from mediabroker_aws.transcoder_requests import build_time
 from mediabroker_aws.transcoder_transports import HttpTransport
 from mediabroker_aws.transcoder_wire import LADDER, choose_renditions
-from tests.unit.aws.conftest import Scripted, hang_up, reply
+from tests.unit.aws.conftest import REGION, Scripted, hang_up, reply
 
 TIME = "20160426000001"
 
@@ -156,12 +156,25 @@ def test_wrong_settings_are_told_in_plain_words_and_the_key_is_in_no_traceback()
     assert "api-key-canary" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_key_may_come_from_the_environment_and_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = LambdaProvider("transcoder", {"url": "https://nowhere.invalid/x"})
-    with pytest.raises(ConfigurationError, match="MEDIABROKER_TRANSCODE_API_KEY"):
-        provider.connect("transcoder")
-    monkeypatch.setenv("MEDIABROKER_TRANSCODE_API_KEY", "k")
-    provider.connect("transcoder").close()
+def test_requests_bear_the_key_of_the_settings_or_the_environment_else_a_signature(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.answers = [reply(200, b"{}")]
+    call = Call[Any]("transcoder", "videoTranscode", {"src": "a"}, "create", "x")
+
+    def sent(**settings: Any) -> dict[str, str]:
+        transport = LambdaProvider("t", {"url": scripted.url, "region": REGION, **settings}).connect("transcoder")
+        transport.perform(call)
+        transport.close()
+        return scripted.requests[-1][2]
+
+    assert sent(api_key="from-settings")["x-api-key"] == "from-settings"
+    signed = sent()
+    assert "x-api-key" not in signed
+    assert signed["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDCANARY/")
+    assert "/execute-api/aws4_request" in signed["authorization"]
+    monkeypatch.setenv("MEDIABROKER_TRANSCODE_API_KEY", "from-environment")
+    assert sent()["x-api-key"] == "from-environment"
 
 
 @pytest.mark.parametrize(
@@ -402,3 +415,13 @@ def test_lambdas_record_of_a_dead_worker_points_to_its_work() -> None:
     ]
     assert elsewhere.parse(lambda_record()) is None
     assert here.parse(lambda_record(requestPayload={"other": "work"})) is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_a_refusal_and_no_unknown_outcome(scripted: Scripted, status: int) -> None:
+    scripted.answers = [reply(status, b"moved", Location="https://elsewhere.invalid/")]
+    transport = LambdaProvider("t", {"url": scripted.url, "api_key": "key-canary"}).connect("transcoder")
+    with pytest.raises(ProviderError, match="redirected") as caught:
+        transport.perform(Call[Any]("transcoder", "videoTranscode", {"src": "a"}, "create", "x"))
+    transport.close()
+    assert (type(caught.value), caught.value.provider_code) == (ProviderError, str(status))

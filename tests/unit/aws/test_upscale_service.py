@@ -67,7 +67,9 @@ def test_a_job_is_followed_to_its_verified_output(service: Service) -> None:
     service.advance()
     ended = service.get(f"/jobs/{job['id']}").json()
     assert (ended["state"], ended["progress"]) == ("SUCCEEDED", 1.0)
-    assert ended["outputs"] == [{"uri": f"s3://{service.account.bucket}/out/clip_x2.mp4", "size_bytes": 5}]
+    assert ended["outputs"] == [
+        {"uri": f"s3://{service.account.bucket}/out/clip_x2.mp4", "size_bytes": 5, "verified": True}
+    ]
     assert service.get("/jobs", ids=f"{job['id']},{'a' * 26},nonsense").json() == {"jobs": [ended]}
 
 

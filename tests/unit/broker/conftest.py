@@ -15,7 +15,9 @@ from mediabroker.spi import Observation
 from mediabroker.testing.clock import HandClock
 from tests.ledger import LedgerProvider
 
-__all__ = ["HandClock", "next_pass", "observe"]
+__all__ = ["SHARED_KEY", "HandClock", "next_pass", "observe"]
+
+SHARED_KEY = "hosts that adopt each other's jobs share this one"
 
 
 def next_pass(broker: Broker) -> None:
@@ -55,7 +57,8 @@ def make_broker(tmp_path: Path, clock: HandClock) -> Iterator[MakeBroker]:
 
     def make(*, store: str = "jobs.db", settings: dict[str, Any] | None = None, **behaviour: Any) -> Any:
         provider = LedgerProvider("ledger", {"folder": tmp_path / "vendor", **behaviour})
-        chosen = BrokerSettings(store=f"sqlite:///{tmp_path / store}", **(settings or {}))
+        given = {"token_key": SHARED_KEY, **(settings or {})}
+        chosen = BrokerSettings(store=f"sqlite:///{tmp_path / store}", **given)
         broker = Broker(chosen, providers={"ledger": provider}, clock=clock)
         opened.append(broker)
         return broker, provider

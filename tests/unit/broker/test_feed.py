@@ -64,14 +64,13 @@ def test_while_passes_fail_the_pauses_grow_and_the_log_has_one_line_at_the_start
     clock = TurningClock(turns=10_000)
     with Broker(make_broker()[0]._core.settings, providers={}, clock=clock) as broker:
         full_passes(broker, 5, monkeypatch, StoreError("the store is gone"))
-        assert clock.waits[:4] == [1.0, 2.0, 4.0, 8.0]
+        assert all(most / 2 <= wait <= most for wait, most in zip(clock.waits, (1, 2, 4, 8), strict=False))
         monkeypatch.undo()
         full_passes(broker, 2, monkeypatch)
-    said = [each.getMessage() for each in caplog.records if "followed" in each.getMessage()]
-    assert [each.split(":")[0] for each in said] == [
-        "jobs cannot be followed now",
-        f"jobs are followed again, after {said[1].split()[5]} failed passes",
-    ]
+    said = [each.getMessage() for each in caplog.records if "following jobs" in each.getMessage()]
+    assert said[0] == "following jobs: out of order: the store is gone; trying again"
+    assert len(said) == 2
+    assert said[1].startswith("following jobs: in order again after ")
 
 
 def test_only_events_in_hand_stay_on_loan(make_broker: MakeBroker, spec: Transcode) -> None:

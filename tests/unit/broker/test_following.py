@@ -17,6 +17,7 @@ from mediabroker.broker.following.passing import Pass
 from mediabroker.broker.following.watching import Watcher
 from mediabroker.errors import BrokerClosedError, JobNotFoundError, MediaBrokerError, StoreError, UnavailableError
 from mediabroker.events import JobFailed, JobQueued, JobStarted, JobSucceeded
+from mediabroker.results import Frames
 from mediabroker.spi import CancelOutcome, Observation
 from mediabroker.states import JobState as S
 from mediabroker.store.records import JobRecord
@@ -103,6 +104,21 @@ def test_vendor_retry_moves_a_running_job_back_to_the_queue(make_broker: MakeBro
     vendor.ledger.say("job-0", "waiting", attempt=2)
     assert job.refresh().state is JobState.QUEUED
     assert _kinds(job) == ["JobQueued", "JobStarted", "JobQueued"]
+
+
+@pytest.mark.parametrize("total", [120, None])
+def test_a_job_that_succeeded_shows_all_its_frames_as_done(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock, total: int | None
+) -> None:
+    broker, vendor = make_broker(steps=["only"])
+    job = broker.submit(spec)
+    vendor.ledger.say("job-0", "working", progress=0.8, frames={"done": 96, "total": total, "per_second": 24.0})
+    clock.advance(2)
+    broker.reconcile()
+    vendor.ledger.say("job-0", "done")
+    broker.reconcile()
+    assert job.refresh().progress == 1
+    assert job.frames == Frames(done=total or 96, total=total or 96)
 
 
 def test_progress_never_runs_backwards_and_is_told_at_most_once_a_second(

@@ -22,10 +22,12 @@ from mediabroker.errors import (
     UnavailableError,
 )
 from mediabroker.messages import InboundMessage
-from mediabroker.spi import Observation, Origin
+from mediabroker.spi import Observation
 from mediabroker.store.schema import inbox, members
 from tests.ledger import LedgerProvider, notice
-from tests.unit.broker.conftest import HandClock, MakeBroker
+from tests.unit.broker.conftest import HandClock, MakeBroker, observe
+
+FINAL = {"done": "SUCCEEDED", "broken": "FAILED"}
 
 
 def message(body: bytes, *, count: int = 1, receipt: str = "r") -> InboundMessage:
@@ -58,6 +60,25 @@ def test_X8_a_forged_word_changes_nothing_until_the_vendor_agrees(
     assert not job.done()
     assert job.state is JobState.QUEUED
     assert said(broker) == ["hint"]
+
+
+@pytest.mark.parametrize(("first", "later"), [("done", "broken"), ("broken", "done")])
+def test_the_first_evidenced_end_stays_when_the_vendor_contradicts_itself(
+    make_broker: MakeBroker, spec: Transcode, first: str, later: str
+) -> None:
+    broker, vendor = make_broker(steps=("only",))
+    job = broker.submit(spec)
+    vendor.ledger.say("job-0", first)
+    broker.ingest(message(notice(vendor.ledger, "job-0")))
+    ended = job.refresh().state
+    told = [event.type for event in job.events()]
+    vendor.ledger.say("job-0", later)
+    broker.ingest(message(notice(vendor.ledger, "job-0")))
+    seen = Observation(native_id="job-0", state=JobState[FINAL[later]], vendor_attempt=9)
+    observe(broker, job.id, {"job-0": seen})
+    assert ended.is_terminal
+    assert job.refresh().state is ended
+    assert [event.type for event in job.events()] == told
 
 
 def test_C1_a_duplicate_changes_nothing_also_days_later(
@@ -99,6 +120,23 @@ def test_a_message_with_our_token_brings_the_job_to_a_store_that_never_saw_it(
     assert elsewhere.ingest(message(notice(vendor.ledger, "job-1"))).jobs == (job.id,)
     assert str(adopted.result(5).outputs[0].uri) == f"file://{output}"
     assert [event.type for event in adopted.events()] == ["job_queued", "job_started", "job_succeeded"]
+
+
+def test_a_forged_message_makes_an_adopting_store_replace_no_local_file(
+    make_broker: MakeBroker, spec: Transcode, output: Path, tmp_path: Path
+) -> None:
+    broker, vendor = make_broker(steps=("only",))
+    job = broker.submit(spec)
+    victim = tmp_path / "victim.mp4"
+    victim.write_bytes(b"the user's own")
+    forged = json.loads(notice(vendor.ledger, "job-0"))
+    forged["origin"] |= {"output": f"file://{output}", "deliver_to": f"file://{victim}", "overwrite": True}
+    elsewhere, _ = make_broker(store="other.db", steps=("only",))
+    assert elsewhere.ingest(message(json.dumps(forged).encode())).jobs == (job.id,)
+    vendor.ledger.say("job-0", "done")
+    result = elsewhere.get(job.id).result(5)
+    assert victim.read_bytes() == b"the user's own"
+    assert str(result.outputs[0].uri) == f"file://{output}", "the output stays where the vendor wrote it"
 
 
 def test_a_chain_that_is_not_complete_yet_is_not_adopted(make_broker: MakeBroker, spec: Transcode) -> None:
@@ -215,10 +253,10 @@ def test_a_message_whose_job_cannot_be_found_stops_no_other(
     elsewhere, there = make_broker(store="other.db")
     recover = there.recover
 
-    def fail(origin: Origin, seen: Observation) -> Any:
-        if origin.job_id == bad.id:
+    def fail(seen: Observation) -> Any:
+        if seen.origin is not None and seen.origin.job_id == bad.id:
             raise error
-        return recover(origin, seen)
+        return recover(seen)
 
     monkeypatch.setattr(there, "recover", fail)
     bodies = [notice(vendor.ledger, each) for each in ("job-0", "job-2")]

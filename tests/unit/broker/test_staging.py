@@ -12,8 +12,9 @@ import pytest
 
 from mediabroker import Broker, JobState, Transcode
 from mediabroker.broker.attempt.placement import home_of, place
+from mediabroker.broker.attempt.staging import make_folders
 from mediabroker.config import BrokerSettings
-from mediabroker.errors import ConfigurationError, ErrorCode, UnavailableError, UnsupportedError
+from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, UnavailableError, UnsupportedError
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output, Transfer
 from mediabroker.spi import CancelOutcome
@@ -127,6 +128,12 @@ def test_names_beside_an_output_come_home_as_they_are(staged: str, target: str, 
     assert home_of(placement, MediaURI(staged)) == MediaURI(target)
 
 
+@pytest.mark.parametrize("name", ["..x", "x..", ".hidden/x", "a/...", "a.b/c.d", "CD:x", "%2e%2e/x", "a b~/~x"])
+def test_names_that_only_look_like_it_are_delivered_below_the_outputs_folder(name: str) -> None:
+    placement = Placement(output=MediaURI("s3://stage/out/a.m3u8"), target=MediaURI("/d/a.m3u8"))
+    assert home_of(placement, MediaURI(f"s3://stage/out/{name}")).key == f"/d/{name}"
+
+
 @pytest.mark.parametrize(
     "beside", ["../x", "..", ".", "a/../../x", "./x", "/etc/x", "a//x", "..\\x", "C:x", "d/c:/x", "a\\..\\..\\x"]
 )
@@ -144,10 +151,46 @@ def test_a_name_of_the_vendor_that_leads_outside_fails_the_job_and_nothing_is_de
     finish(vendor, buckets, b"#EXTM3U")
     error = job.exception(20)
     assert error is not None
-    assert error.error.code is ErrorCode.PROVIDER_INTERNAL
+    assert (error.error.code, error.error.retryable) == (ErrorCode.PROVIDER_INTERNAL, False)
     assert "outside the folder" in str(error)
     assert list((tmp_path / "hls").iterdir()) == []
     assert [each for each in sorted(tmp_path.rglob("*")) if each not in before and "buckets" not in str(each)] == []
+
+
+@pytest.mark.parametrize("uri", ["{secret}", "s3://media/secret", "s3://staging/secret", "https://host/secret"])
+def test_a_job_whose_vendor_announces_a_file_of_another_place_has_failed_and_it_was_not_read(
+    make: Make, spec: Transcode, tmp_path: Path, uri: str
+) -> None:
+    broker, vendor, buckets = make()
+    (tmp_path / "secret").write_bytes(b"secret")
+    for bucket in ("media", "staging"):
+        buckets.put(f"s3://{bucket}/secret", b"secret")
+    announced = MediaURI(uri.format(secret=tmp_path / "secret"))
+    whole = vendor._observe
+
+    def observe(member: Any, job: Any) -> Any:
+        seen = whole(member, job)
+        result = JobResult(outputs=(Output(uri=member.output), Output(uri=announced)))
+        return seen.model_copy(update={"result": result}) if seen.state is JobState.SUCCEEDED else seen
+
+    vendor._observe = observe  # type: ignore[method-assign]  # a vendor that announces what it has not made
+    job = broker.submit(spec)
+    finish(vendor, buckets)
+    error = job.exception(timeout=20)
+    assert error is not None
+    assert error.error.code is ErrorCode.PROVIDER_INTERNAL
+    assert not spec.output.path.exists()
+
+
+def test_a_mark_that_stands_for_a_folder_is_no_file_to_deliver(make: Make, spec: Transcode) -> None:
+    broker, vendor, buckets = make()
+    job = broker.submit(spec)
+    marks = [MediaURI(f"{vendor.ledger.accepted()[-1]['output'].rpartition('/')[0]}/{name}") for name in ("", "720p/")]
+    plain = buckets.list
+    buckets.list = lambda folder: iter([*plain(folder), *marks])  # type: ignore[method-assign]  # made by a console
+    finish(vendor, buckets)
+    job.result(timeout=20)
+    assert spec.output.path.read_bytes() == b"made"
 
 
 def test_a_percent_sign_in_an_outputs_name_stays_one_where_it_is_staged(make: Make) -> None:
@@ -167,6 +210,28 @@ def write_ladder(vendor: LedgerProvider, segment: str) -> None:
     (playlist.parent / "720p" / segment).write_bytes(b"segment")
     playlist.write_bytes(b"#EXTM3U")
     vendor.ledger.say(job["id"], "done")
+
+
+@pytest.mark.parametrize("planted", ["token", "token/out"])
+def test_a_link_in_place_of_a_staging_folder_is_refused(tmp_path: Path, planted: str) -> None:
+    users, link = tmp_path / "users", tmp_path / "place" / planted
+    (users / "out").mkdir(parents=True)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(users)
+    folder = MediaURI(f"{tmp_path}/place/token/")
+    placement = Placement(output=MediaURI(f"{folder}out/a.mp4"), target=MediaURI("s3://b-b/a.mp4"), folders=(folder,))
+    with pytest.raises(MediaError, match="it is a link") as caught:
+        make_folders(placement)
+    assert caught.value.error.code is ErrorCode.OUTPUT_DENIED
+
+
+def test_staging_folders_are_open_to_this_user_alone(tmp_path: Path) -> None:
+    folder = MediaURI(f"{tmp_path}/place/token/")
+    make_folders(
+        Placement(input=MediaURI(f"{folder}in/input.mp4"), output=MediaURI(f"{folder}out/"), folders=(folder,))
+    )
+    made = [folder.path, folder.path / "in", folder.path / "out"]
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o700] * 3
 
 
 def test_files_beside_an_output_reach_the_root_of_a_bucket(make: Make, spec: Transcode) -> None:

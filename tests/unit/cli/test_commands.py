@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_a_finished_job_is_found_listed_watched_refused_to_cancel_and_pruned(
     assert cli("list").out.strip() == "no jobs"
 
 
+def test_a_failed_job_is_retried_once_however_often_that_is_asked(cli: Cli, clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "late.mp4"
+    source.write_bytes(b"not yet a video")
+    failed = cli("info", source, "--json")
+    assert failed.code == 1
+    old = cli("list", "--json").data[0]["id"]
+    shutil.copy(clip, source)
+    fresh = cli("retry", old, "--json").data
+    assert fresh["id"] != old
+    assert cli("watch", fresh["id"]).code == 0
+    assert cli("retry", old, "--json").data["id"] == fresh["id"]
+    assert cli("retry", fresh["id"]).code == 2, "it has succeeded"
+
+
 def test_detach_prints_the_job_and_watch_waits_for_it(cli: Cli, clip: Path) -> None:
     job = cli("info", clip, "--detach", "--json").data
     assert job["result"] is None
@@ -145,6 +160,18 @@ def test_transcode_and_snapshot_take_their_options(cli: Cli, clip: Path, tmp_pat
 
 def test_help_names_every_command_and_shared_option(cli: Cli) -> None:
     listed = cli().out
-    for name in ("upscale", "transcode", "submit", "get", "list", "watch", "cancel", "plan", "providers", "prune"):
+    for name in (
+        "upscale",
+        "transcode",
+        "submit",
+        "get",
+        "list",
+        "watch",
+        "cancel",
+        "retry",
+        "plan",
+        "providers",
+        "prune",
+    ):
         assert name in listed
     assert "--json" in cli("list", "--help").out

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mediabroker import AuthenticationError, Broker, InboundMessage, MediaInfo
+from mediabroker import AuthenticationError, Broker, InboundMessage, MediaInfo, outages
 from mediabroker.broker.events import consuming
 from mediabroker.callbacks import receive
 from tests.unit.cli.conftest import Cli
@@ -65,7 +65,7 @@ class Troubled:
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def give(failures: float) -> None:
         monkeypatch.setattr(consuming, "open_source", lambda *_: Troubled(failures))
-        monkeypatch.setattr(receive, "_BACKOFF_CAP_S", 0.02)
+        monkeypatch.setattr(outages, "_CAP_S", 0.02)
         monkeypatch.setattr(receive, "_LONG_POLL_S", 0.02)
 
     return give

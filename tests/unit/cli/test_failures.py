@@ -74,7 +74,7 @@ def test_a_refused_call_is_described_with_the_vendors_own_words() -> None:
 
 def test_a_missing_input_is_one_sentence_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     failed = cli("transcode", tmp_path / "none.mp4", tmp_path / "out.mp4")
-    assert failed.code == 1
+    assert failed.code == 2
     assert failed.out == ""
     assert "none.mp4 does not exist" in failed.err.splitlines()[-1]
     assert "Traceback" not in failed.err
@@ -155,3 +155,21 @@ def test_a_job_that_takes_too_long_is_left_alone(cli: Cli, clip: Path) -> None:
     assert "goes on" in late.data["error"]["message"]
     job = cli("list", "--json").data[0]
     assert cli("watch", job["id"]).code == 0
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["run", "plan"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("upscale", "nope.mp4", "x.mp4"), "input: .*nope.mp4 does not exist"),
+        (("upscale", "{clip}", "x.avi"), "output: the output .*x.avi ends in '.avi'; use one of .mp4"),
+        (("upscale", "{clip}", "x.mp4", "--model", "beautiful"), "model: there is no model 'beautiful' for scale 2"),
+    ],
+)
+def test_what_cannot_be_is_refused_alike_by_plan_and_run_before_anything_starts(
+    cli: Cli, clip: Path, plan: tuple[str, ...], arguments: tuple[str, ...], said: str
+) -> None:
+    outcome = cli(*(each.replace("{clip}", str(clip)) for each in arguments), *plan)
+    assert outcome.code == 2
+    assert re.search(said, outcome.err)
+    assert cli("list", "--json").data == []

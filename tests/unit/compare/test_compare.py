@@ -47,6 +47,14 @@ def test_the_page_needs_nothing_from_outside_and_names_cannot_break_it(pair: tup
     assert {path.suffix for path in tmp_path.iterdir()} == {".mp4", ".html", ".png"}
 
 
+def test_a_link_beside_the_page_is_not_written_through(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "users").write_bytes(b"a user's own")
+    for name in (".page.html.part", ".page.png.part"):
+        (tmp_path / name).symlink_to("users")
+    compare(*pair, page=tmp_path / "page.html", method="fast ×2")
+    assert (tmp_path / "users").read_bytes() == b"a user's own"
+
+
 def test_figures_are_measured_from_the_files(pair: tuple[Path, Path]) -> None:
     facts = facts_of(*pair)
     assert facts.headline == "96 × 64 → 192 × 128"

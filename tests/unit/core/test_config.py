@@ -7,6 +7,7 @@ import pytest
 
 from mediabroker.config import BrokerSettings, ProviderSettings, data_folder, load_settings
 from mediabroker.errors import ConfigurationError
+from mediabroker.refs import MediaURI
 
 FILE = """
 store = "sqlite:////var/lib/mb/jobs.db"
@@ -190,3 +191,32 @@ def test_a_file_found_in_the_working_directory_names_no_program_and_no_credentia
     found.unlink()
     write(tmp_path / "config" / "mediabroker" / "mediabroker.toml", content)
     load_settings()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///media/a.mp4", "s3://bucket/done-not/a.mp4", "s3://bucket/done/../a.mp4", "s3://other/done/a.mp4"],
+)
+def test_a_job_of_another_store_is_delivered_to_configured_folders_alone(target: str) -> None:
+    settings = BrokerSettings(adopt_to=("s3://bucket/done",))
+    assert settings.may_adopt_to(MediaURI("s3://bucket/done/a.mp4"))
+    assert not settings.may_adopt_to(MediaURI(target))
+    assert not BrokerSettings().may_adopt_to(MediaURI("s3://bucket/done/a.mp4")), "none is configured at first"
+
+
+def test_local_folders_cannot_be_configured_for_jobs_of_another_store() -> None:
+    with pytest.raises(ValueError, match="never delivered to file://"):
+        BrokerSettings(adopt_to=("file:///media",))
+
+
+def test_the_key_of_tokens_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "planted-" + "k" * 32
+    monkeypatch.setenv("MEDIABROKER_TOKEN_KEY", key)
+    settings = load_settings()
+    assert settings.token_key is not None
+    assert settings.token_key.get_secret_value() == key
+    assert key not in repr(settings) + str(settings) + settings.model_dump_json()
+    monkeypatch.delenv("MEDIABROKER_TOKEN_KEY")
+    with pytest.raises(ValueError, match="token_key") as refused:
+        BrokerSettings(token_key="planted-short")  # type: ignore[arg-type]  # text becomes a secret
+    assert "planted-short" not in str(refused.value)

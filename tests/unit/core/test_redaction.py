@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import pickle
+import re
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +15,16 @@ from pydantic import SecretStr
 
 from mediabroker import Broker, ErrorCode, InvalidJobError, JobError, JobState, Transcode, UnsupportedError
 from mediabroker.config import BrokerSettings
-from mediabroker.errors import ProviderError
+from mediabroker.errors import ConfigurationError, ProviderError
 from mediabroker.models import Value, build_settings
 from mediabroker.redaction import RedactingFilter, redact
+from mediabroker_alibaba.settings import AlibabaSettings
+from mediabroker_aws.settings import AwsSettings, BatchSettings, LambdaSettings, ServiceSettings
+from mediabroker_local.settings import LocalSettings
 from tests.ledger import LedgerProvider
 
 CANARY = "canary-7f3a9c51d2"
+_SETTINGS = (AlibabaSettings, AwsSettings, BatchSettings, LambdaSettings, LocalSettings, ServiceSettings)
 
 
 class FarmSettings(Value, frozen=True):
@@ -80,6 +85,35 @@ def test_a_spec_with_credentials_is_refused_without_repeating_them(uri: str) -> 
     said = "".join(traceback.format_exception(caught.value))
     assert "hunter2secret" not in said
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "others"),
+    [
+        (BrokerSettings, "token_key", {}),
+        (LambdaSettings, "api_key", {"url": "https://x.execute-api.eu-west-1.amazonaws.com/prod"}),
+        (
+            ServiceSettings,
+            "api_key",
+            {"service_url": "https://x.execute-api.eu-west-1.amazonaws.com/prod", "bucket": "media"},
+        ),
+    ],
+)
+def test_settings_that_hold_a_key_show_it_nowhere(cls: type[Value], field: str, others: dict[str, str]) -> None:
+    key = f"{field}-{CANARY}".ljust(32, "0")
+    settings = build_settings(cls, "here", {field: key, **others})
+    assert key in str(getattr(settings, field).get_secret_value())
+    for said in (str(settings), repr(settings), settings.model_dump_json(), redact(f"key {key}")):
+        assert key not in said
+    with pytest.raises(ConfigurationError) as caught:
+        build_settings(cls, "here", {field: key, "nonsense": key, **others})
+    assert key not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("cls", [BrokerSettings, *_SETTINGS])
+def test_every_setting_that_sounds_like_a_secret_is_typed_as_one(cls: type[Value]) -> None:
+    sounding = {name for name in cls.model_fields if re.search(r"secret|password|(^|_)key$", name)}
+    assert {name for name in sounding if "SecretStr" not in str(cls.model_fields[name].annotation)} == set()
 
 
 def test_the_shipped_filter_masks_what_any_logger_says_at_debug() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from mediabroker.errors import InvalidJobError
-from mediabroker.refs import JobRef, MediaURI, MemberRef
+from mediabroker.refs import JobRef, MediaURI, MemberRef, token_for
 from tests.unit.core.names import CONTROL_NAMES, HOSTILE_NAMES
 
 PRINTABLE = st.characters(exclude_categories=("Cc", "Cs"))
@@ -249,3 +249,11 @@ def test_no_text_makes_the_uri_reader_raise_anything_else(text: str) -> None:
     for prefix in ("", "s3://", "oss://", "file://", "https://"):
         with suppress(InvalidJobError):
             MediaURI(prefix + text)
+
+
+def test_tokens_under_a_key_need_the_key_and_say_their_form() -> None:
+    old, keyed = token_for("job", 1), token_for("job", 1, key=b"k" * 32)
+    assert keyed == token_for("job", 1, key=b"k" * 32)
+    assert len({old, keyed, token_for("job", 2, key=b"k" * 32), token_for("job", 1, key=b"j" * 32)}) == 4
+    assert (keyed[0], len(old), len(keyed)) == ("v", 26, 27)
+    assert old == "z47eknzofuw34aykeyazb2227y", "tokens of attempts that earlier releases have stored"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,3 +162,21 @@ def test_forgotten_jobs_are_unknown_and_live_ones_stay(shop: Workshop) -> None:
     assert shop.look(live).state in (JobState.QUEUED, JobState.RUNNING)
     shop.open_gate()
     assert shop.wait(live).state is JobState.SUCCEEDED
+
+
+def test_no_secret_of_the_submitter_is_on_a_childs_command_line_or_in_a_job_folder(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+    for name in (*names, "MEDIABROKER_TRANSCODE_API_KEY"):
+        monkeypatch.setenv(name, f"canary-{name}")
+    member = shop.submit(shop.gated(), shop.transcode())
+    shop.wait_at_gate()
+    children = ("mediabroker_local.runner", "mediabroker_local.worker", "gated-ffmpeg")
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for each in children for pid in shop.pids(each)]
+    assert len(lines) >= len(children)
+    shop.open_gate()
+    assert shop.wait(member).state is JobState.SUCCEEDED
+    files = [file.read_bytes() for file in shop.root.rglob("*") if file.is_file()]
+    assert files
+    assert not [each for each in (*lines, *files) if b"canary-" in each]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.media.publish import workplace
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 from mediabroker.states import JobState
-from mediabroker_local.folder import JobFolder
+from mediabroker_local.folder import JobFolder, write_atomically
 from mediabroker_local.locks import LockTimeoutError, take_lock, try_lock
 from mediabroker_local.processes import build_environment
 from mediabroker_local.progress import Reporter
 from mediabroker_local.spool import Spool
 from mediabroker_local.staging import Staging
 from mediabroker_local.verdicts import crash_error, parse_observation
+from tests.watching import half_done, unflushable
 
 
 @pytest.fixture
@@ -66,6 +69,39 @@ def test_result_that_was_finished_is_published_after_a_crash(spool: Spool, tmp_p
     assert output.read_bytes() == b"video"
 
 
+def test_result_that_was_killed_between_two_names_is_completed_by_the_next_run(spool: Spool, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    folder = _add(spool, "job", output)
+    staging = _staging(folder, output)
+    made = _made(staging)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys.addaudithook(lambda event, _: os.kill(os.getpid(), signal.SIGKILL) if event == "os.remove" else None)
+            staging.publish(made)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert staging.target.samefile(output)
+    recovered = _staging(folder, output).recover()
+    assert recovered is not None
+    assert recovered["outputs"][0]["uri"] == MediaURI(output)
+    assert output.read_bytes() == b"video"
+    assert not staging.target.exists()
+
+
+@pytest.mark.parametrize("token", ["job", "8letters", "a" * 26])
+def test_a_folder_in_which_a_job_makes_its_result_is_not_swept_by_others(
+    spool: Spool, tmp_path: Path, token: str
+) -> None:
+    staging = _staging(_add(spool, token, tmp_path / "out.mp4"), tmp_path / "out.mp4")
+    _made(staging)
+    os.utime(staging.folder, (1, 1))
+    with workplace(tmp_path / "another"):
+        pass
+    assert staging.target.read_bytes() == b"video"
+
+
 def test_somebody_elses_file_is_never_taken_for_the_result(spool: Spool, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     folder = _add(spool, "job", output)
@@ -78,6 +114,15 @@ def test_somebody_elses_file_is_never_taken_for_the_result(spool: Spool, tmp_pat
     staging.open()
     assert staging.recover() is None
     assert output.read_bytes() == b"a stranger's"
+
+
+def test_a_record_is_whole_at_every_step_and_flushed_before_it_gets_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert half_done(path, lambda: write_atomically(path, {"state": "QUEUED"})) == []
+    assert half_done(path, lambda: write_atomically(path, {"state": "RUNNING"})) == []
+    with unflushable(tmp_path / "state.json.new"), pytest.raises(OSError, match="Invalid argument"):
+        write_atomically(path, {"state": "SUCCEEDED"})
+    assert path.read_text() == '{"state": "RUNNING"}'
 
 
 def test_children_are_told_where_things_are_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,11 @@ def test_a_spec_that_this_release_cannot_read_is_a_refusal_and_no_unknown_end(
     assert not list((shop.root / "jobs").iterdir())
 
 
+def test_root_in_an_unknown_home_folder_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"root.*home folder that is not known"):
+        LocalProvider("local", {"root": "~nobody-of-this-name/root"})
+
+
 def test_root_that_cannot_be_made_is_a_refusal(shop: Workshop) -> None:
     (shop.folder / "file").touch()
     driver = shop.driver(root=str(shop.folder / "file" / "root"))

@@ -12,6 +12,8 @@ import pytest
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.limits import MediaLimits
 from mediabroker.media.probe import is_variable, open_input, probe
+from mediabroker.media.sniff import sniff
+from mediabroker.media.source import open_as
 from mediabroker.results import VideoStream
 from tests import clips
 
@@ -126,6 +128,15 @@ def test_X4_playlist_named_mp4_is_refused_and_its_target_never_opened(tmp_path: 
     with pytest.raises(MediaError):
         open_input(lure)
     assert target.stat().st_atime_ns == 1
+
+
+def test_X4_a_playlist_that_was_taken_for_a_video_is_not_followed(tmp_path: Path) -> None:
+    target = clips.make_clip(tmp_path / "secret.ts", audio=False)
+    lure = clips.make_hls_as_mp4(tmp_path / "lure.m3u8", target)
+    with av.open(str(lure)) as careless:
+        assert careless.streams.video, "without the demuxer of the sniffed container FFmpeg follows it"
+    with pytest.raises(MediaError):
+        open_as(lure, sniff(clips.make_clip(tmp_path / "video.mp4")))
 
 
 def test_X12_more_pixels_streams_or_seconds_than_allowed_are_refused(tmp_path: Path) -> None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.publish import check_output, output_errors, publish_file, publish_folder, workplace
+from mediabroker.media.publish import (
+    check_output,
+    output_errors,
+    own_folder,
+    publish_file,
+    publish_folder,
+    workplace,
+)
+from tests.watching import half_done, unflushable
 
 
 def _made(folder: Path, content: bytes = b"new") -> Path:
@@ -66,6 +74,83 @@ def test_of_many_that_publish_to_one_name_exactly_one_succeeds(tmp_path: Path) -
         thread.join(timeout=10)
     assert len(outcomes) == 1
     assert (tmp_path / "out").read_bytes() == bytes(outcomes)
+
+
+def _die_at(event: str, name: str) -> None:
+    """Kill this process when it is about to do this to a file of that name."""
+
+    def strike(seen: str, arguments: tuple[object, ...]) -> None:
+        if seen == event and Path(str(arguments[0])).name == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(strike)
+
+
+def _killed(work: Callable[[], object]) -> bool:
+    """Whether the fork that does this work was killed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_publication_that_was_killed_between_two_names_is_completed_by_the_next_run(tmp_path: Path) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+
+    def publish() -> None:
+        _die_at("os.remove", made.name)
+        publish_file(made, final)
+
+    assert _killed(publish)
+    assert made.samefile(final)
+    publish_file(made, final)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.mp4"]
+    assert final.read_bytes() == b"new"
+
+
+def test_a_link_to_the_finished_file_is_not_taken_for_its_publication(tmp_path: Path) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    final.symlink_to(made)
+    with pytest.raises(MediaError) as caught:
+        publish_file(made, final)
+    assert _code(caught) is ErrorCode.OUTPUT_EXISTS
+    assert made.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_reader_of_the_name_finds_a_whole_file_at_every_step(tmp_path: Path, overwrite: bool) -> None:
+    made, final = _made(tmp_path), tmp_path / "out.mp4"
+    identity = made.stat().st_ino
+    if overwrite:
+        final.write_bytes(b"old")
+    assert half_done(final, lambda: publish_file(made, final, overwrite=overwrite)) == []
+    assert final.stat().st_ino == identity
+
+
+def test_a_reader_that_has_opened_the_old_file_reads_it_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"the old one")
+    with (tmp_path / "out.mp4").open("rb") as reader:
+        publish_file(_made(tmp_path), tmp_path / "out.mp4", overwrite=True)
+        assert reader.read() == b"the old one"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_cannot_be_flushed_gets_no_name(tmp_path: Path, overwrite: bool) -> None:
+    with unflushable(tmp_path / "made") as made, pytest.raises(MediaError) as caught:
+        publish_file(made, tmp_path / "out.mp4", overwrite=overwrite)
+    assert _code(caught) is ErrorCode.OUTPUT_DENIED
+    assert not os.path.lexists(tmp_path / "out.mp4")
+
+
+def test_a_folder_with_a_file_that_cannot_be_flushed_gets_no_name(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    with unflushable(folder / "segment.ts"), pytest.raises(MediaError):
+        publish_folder(folder, tmp_path / "show.m3u8")
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_publish_without_hard_links_still_refuses_to_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,18 +223,59 @@ def test_X17_workplace_is_private_beside_the_output_and_gone_afterwards(tmp_path
 
 def test_W13_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
     with workplace(tmp_path / "out") as busy:
-        left = tmp_path / ".mediabroker-left0000.partial"
+        left = tmp_path / ".mediabroker-l_0left9.partial"
         left.mkdir()
         _made(left)
-        (tmp_path / ".mediabroker-file.partial").touch()
-        (tmp_path / ".mediabroker-link.partial").symlink_to(tmp_path)
-        for folder in (busy, left):
-            os.utime(folder, (1, 1))
         with workplace(tmp_path / "other") as young, workplace(tmp_path / "third"):
             assert not left.exists()
             assert busy.is_dir()
             assert young.is_dir()
-    assert {each.name for each in tmp_path.iterdir()} == {".mediabroker-file.partial", ".mediabroker-link.partial"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def _precious(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return _made(folder / name, b"a user's own")
+
+
+def test_folders_and_files_that_are_no_workplaces_are_never_removed(tmp_path: Path) -> None:
+    names = (
+        "notes",
+        ".mediabroker-notes.partial",
+        ".mediabroker-12345678.partial.old",
+        "x.mediabroker-12345678.partial",
+    )
+    kept = [_precious(tmp_path, name) for name in (*names, ".mediabroker-job-12345678.partial")]
+    (tmp_path / ".mediabroker-00000000.partial").write_bytes(b"a user's own")
+    (tmp_path / "elsewhere").mkdir()
+    kept.append(_made(tmp_path / "elsewhere", b"a user's own"))
+    (tmp_path / ".mediabroker-11111111.partial").symlink_to(tmp_path / "elsewhere")
+    before = set(tmp_path.iterdir())
+    with workplace(tmp_path / "out"):
+        pass
+    assert set(tmp_path.iterdir()) == before
+    assert {each.read_bytes() for each in kept} == {b"a user's own"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+def test_a_workplace_that_another_user_left_is_not_removed(tmp_path: Path) -> None:
+    made = _precious(tmp_path, ".mediabroker-12345678.partial")
+    os.chown(made.parent, 12345, 12345)
+    with workplace(tmp_path / "out"):
+        pass
+    assert made.exists()
+
+
+def test_a_link_is_nobodys_own_folder(tmp_path: Path) -> None:
+    own_folder(tmp_path / "made")
+    own_folder(tmp_path / "made")
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "made")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    for name in ("link", "loop", "file"):
+        with pytest.raises(PermissionError, match="a folder of this user is needed"):
+            own_folder(tmp_path / name)
 
 
 def test_workplace_in_a_missing_folder_is_denied(tmp_path: Path) -> None:
@@ -169,27 +295,6 @@ def test_a_published_folder_gets_a_name_of_its_own_each_time(tmp_path: Path) -> 
         names.add(final.name)
     assert len(names) == 3
     assert all(name.startswith("show-") for name in names)
-
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from mediabroker.media.publish import publish_file
-plain = Path.unlink
-Path.unlink = lambda path, **more: os.kill(os.getpid(), signal.SIGKILL)
-publish_file(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
-
-
-def test_a_publisher_killed_between_the_two_names_of_its_file_is_followed_by_one_that_finishes(tmp_path: Path) -> None:
-    made, final = _made(tmp_path), tmp_path / "out.mp4"
-    killed = subprocess.run([sys.executable, "-c", _KILLED, str(made), str(final)], timeout=60, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert made.samefile(final)
-    publish_file(made, final)
-    assert [each.name for each in tmp_path.iterdir()] == ["out.mp4"]
-    with pytest.raises(MediaError):
-        publish_file(_made(tmp_path), final)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

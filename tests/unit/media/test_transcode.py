@@ -190,12 +190,15 @@ def test_replacing_a_ladder_leaves_only_the_new_one(tmp_path: Path) -> None:
     source = clips.make_clip(tmp_path / "in.mp4")
     transcode(source, tmp_path / "out.m3u8", _HLS)
     assert _code(source, tmp_path / "out.m3u8", _HLS) is ErrorCode.OUTPUT_EXISTS
-    stranger = tmp_path / "out-other"
-    stranger.mkdir()
+    strangers = {tmp_path / "out-other", tmp_path / "out-take-01234567", tmp_path / "01234567"}
+    for stranger in strangers:
+        stranger.mkdir()
+        with (tmp_path / "out.m3u8").open("a") as master:
+            master.write(f"{stranger.name}/v.m3u8\n")
     transcode(source, tmp_path / "out.m3u8", _HLS.model_copy(update={"overwrite": True}))
-    folders = [each for each in tmp_path.iterdir() if each.is_dir() and each != stranger]
+    folders = [each for each in tmp_path.iterdir() if each.is_dir() and each not in strangers]
     assert len(folders) == 1
-    assert stranger.is_dir()
+    assert all(stranger.is_dir() for stranger in strangers)
     assert folders[0].name in (tmp_path / "out.m3u8").read_text()
 
 

@@ -48,6 +48,18 @@ def test_P17_jobs_keys_and_events_of_an_older_release_are_still_there(path: Path
             assert [event.type for event in stream] == ["job_queued", "job_failed", "job_queued"]
 
 
+def test_a_store_has_a_key_of_its_own_for_tokens_and_keeps_it(path: Path, tmp_path: Path) -> None:
+    urls = [f"sqlite:///{path}", f"sqlite:///{tmp_path / 'new.db'}"]
+    stores = [open_store(url) for url in urls]
+    keys = [store.token_key for store in stores]
+    again = [open_store(url) for url in urls]
+    assert [store.token_key for store in again] == keys
+    assert [len(key) for key in keys] == [32, 32]
+    assert keys[0] != keys[1]
+    for store in (*stores, *again):
+        store.close()
+
+
 def test_D10_a_migration_that_fails_half_way_leaves_the_old_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = migrate._STEPS[1]
 

@@ -1,7 +1,7 @@
 # The super-resolution worker for machines without an accelerator.
 #
 #     pip wheel --no-deps --wheel-dir . mediabroker        # a wheel of this release, beside this folder
-#     docker build --platform linux/amd64 -f worker/cpu.Dockerfile -t … .
+#     docker build --platform linux/amd64 --provenance=false -f worker/cpu.Dockerfile -t … .
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 FROM ${PYTHON_IMAGE}
 
