@@ -26,7 +26,7 @@ from neuron_worker.workspace import claim, read_record, sha256_of, write_record
 
 __all__ = ["Job", "source_of"]
 
-_ENGINE = 1
+_ENGINE = 2
 """Raised when the same plan would give other frames than before."""
 _PLAN = "plan.json"
 _PLANNING_S = 600.0
@@ -103,7 +103,7 @@ class Job:
         if self.plan.golden is not None and digest_of_golden(runtime) != self.plan.golden:
             raise ConfigurationError(
                 f"{self.plan.runtime} computes {self.plan.variant} on this processor otherwise than where the plan of "
-                "this job was made; run it on machines of one kind, or with the model's exact form"
+                "this job was made; run all slices on processors of one kind, or with runtime torch, which has 32 bits"
             )
         return runtime
 
