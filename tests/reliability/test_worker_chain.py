@@ -177,9 +177,12 @@ def test_every_key_that_s3_takes_is_taken_literally(account: Account, source: Pa
 
 
 def test_children_that_are_told_to_stop_or_lose_their_machine_are_worked_on_again(
-    account: Account, source: Path, direct: Path
+    account: Account, tmp_path: Path
 ) -> None:
-    job = account.submit(account.put(source, "lost/in.mp4"), "lost/out.mp4")
+    # Large enough that a child is still at work when it has been caught, also on a busy machine.
+    source = clips.make_clip(tmp_path / "large.mp4", width=480, height=320, frames=150)
+    direct = upscale_directly(source, tmp_path / "direct", slice_s=2)
+    job = account.submit(account.put(source, "lost/in.mp4"), "lost/out.mp4", slice_s=2)
     told, lost = account.member(job, "array", 0), account.member(job, "array", 2)
     account.catch(job, told, "slice-000000.claim")
     told_s = time.monotonic()
