@@ -50,7 +50,7 @@ from mediabroker.spi import (
     ask,
 )
 from mediabroker_aws import SqsSource
-from mediabroker_aws.batch_transports import BatchTransport
+from mediabroker_aws.batch.transports import BatchTransport
 from mediabroker_aws.settings import BatchSettings
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"

@@ -38,7 +38,7 @@ from neuron_worker.progress import Progress, say
 from neuron_worker.workspace import claim_folder, remove_claimed
 
 if TYPE_CHECKING:
-    from neuron_worker.plan import Plan
+    from neuron_worker.video.plan import Plan
 
 __all__ = ["main"]
 
@@ -113,20 +113,20 @@ def _run(options: argparse.Namespace, stop: Event) -> None:
 
 
 def _work(document: JobDocument, stop: Event) -> None:
-    from neuron_worker.pipeline import upscale_video  # noqa: PLC0415  a wrong document is told without loading av
+    from neuron_worker.video.pipeline import upscale_video  # noqa: PLC0415  a wrong document is told without loading av
 
     result = upscale_video(document, _tell_progress, stop, on_plan=_tell_plan)
     _tell("result", result=result.model_dump(mode="json"))
 
 
 def _plan(options: argparse.Namespace, stop: Event) -> None:
-    from neuron_worker.pipeline import plan_job  # noqa: PLC0415
+    from neuron_worker.video.pipeline import plan_job  # noqa: PLC0415
 
     _tell_plan(plan_job(load_document(options.document), stop))
 
 
 def _slice(options: argparse.Namespace, stop: Event) -> None:
-    from neuron_worker.pipeline import make_slice  # noqa: PLC0415
+    from neuron_worker.video.pipeline import make_slice  # noqa: PLC0415
 
     if options.index < 0:
         raise InvalidJobError(f"--index is {options.index}; slices are counted from 0")
@@ -135,7 +135,7 @@ def _slice(options: argparse.Namespace, stop: Event) -> None:
 
 
 def _merge(options: argparse.Namespace, stop: Event) -> None:
-    from neuron_worker.pipeline import merge_slices  # noqa: PLC0415
+    from neuron_worker.video.pipeline import merge_slices  # noqa: PLC0415
 
     _tell("result", result=merge_slices(load_document(options.document), stop).model_dump(mode="json"))
 

@@ -73,7 +73,7 @@ def _runtimes(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
 def _images(options: argparse.Namespace, stop: Event, tell: Tell) -> None:
     if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
         raise InvalidJobError(f"--threads is {options.threads}; from 1 to {MOST_THREADS} are possible")
-    from neuron_worker.images import Item, upscale_pictures  # noqa: PLC0415
+    from neuron_worker.pictures.images import Item, upscale_pictures  # noqa: PLC0415
     from neuron_worker.runtimes import load_card  # noqa: PLC0415
 
     def on_item(item: Item, done: int, total: int) -> None:

@@ -85,7 +85,7 @@ def _trace(chain: Toolchain, card: Card, order: Order) -> bytes:
 
     from neuron_worker.runtimes.tilenetwork import TileNetwork  # noqa: PLC0415
     from neuron_worker.runtimes.torch import read_network  # noqa: PLC0415
-    from neuron_worker.training.network import LumaUpscaler  # noqa: PLC0415
+    from neuron_worker.training.model.network import LumaUpscaler  # noqa: PLC0415
 
     network, _ = read_network(card)
     if not isinstance(network, LumaUpscaler):

@@ -12,16 +12,16 @@ from threading import Event
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError
 from mediabroker.media.publish import check_output, output_errors
 from mediabroker.media.sniff import check_readable
-from neuron_worker.companions import check_companions
-from neuron_worker.containers import container_of
 from neuron_worker.document import JobDocument
-from neuron_worker.encode import codec_of
-from neuron_worker.plan import Plan, Source, make_slices
-from neuron_worker.rgbframes import check_rgb
 from neuron_worker.runtimes import Card, Choice, Runtime, choose, load, load_card
 from neuron_worker.runtimes.golden import digest_of_golden
-from neuron_worker.slicework import SliceFolder
-from neuron_worker.source import examine
+from neuron_worker.video.companions import check_companions
+from neuron_worker.video.containers import container_of
+from neuron_worker.video.encode import codec_of
+from neuron_worker.video.plan import Plan, Source, make_slices
+from neuron_worker.video.rgbframes import check_rgb
+from neuron_worker.video.slicework import SliceFolder
+from neuron_worker.video.source import examine
 from neuron_worker.workspace import claim, read_record, sha256_of, write_record
 
 __all__ = ["Job", "source_of"]

@@ -18,20 +18,20 @@ from benchmarks.aws.finding import Finding, Setting, Spent, spending
 from benchmarks.engine.clip import RATE_FPS, find_source, make_clip
 from mediabroker.jobs import Rendition
 from mediabroker.media.arguments import build_hls, build_mp4
-from mediabroker.media.binary import find_ffmpeg
-from mediabroker.media.ladder import choose_rungs, source_bitrate
+from mediabroker.media.ffmpeg.binary import find_ffmpeg
+from mediabroker.media.ladders.ladder import choose_rungs, source_bitrate
 from mediabroker.media.probe import Source, examine
 from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from mediabroker_aws.clients import AwsClient
-from mediabroker_aws.functions.transcode_settings import TranscoderSettings
-from mediabroker_aws.functions.transcode_worker import Worker
+from mediabroker_aws.functions.transcode.settings import TranscoderSettings
+from mediabroker_aws.functions.transcode.worker import Worker
 from mediabroker_aws.settings import AwsSettings
-from mediabroker_aws.simulator.functions import Context
+from mediabroker_aws.simulator.functions.function import Context
 from mediabroker_aws.simulator.sandbox import BUCKET, AwsSandbox
-from mediabroker_aws.transcoder_status import Status, StatusBoard
-from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, choose_renditions
+from mediabroker_aws.transcoder.status import Status, StatusBoard
+from mediabroker_aws.transcoder.wire import Names, TranscodeRequest, choose_renditions
 
 __all__ = ["function", "ladder"]
 

@@ -16,12 +16,12 @@ from benchmarks.engine.order import Order
 from benchmarks.engine.simulated import SimulatedAccelerator
 from mediabroker.refs import MediaURI
 from neuron_worker.document import JobDocument
-from neuron_worker.encode import SliceWriter
-from neuron_worker.frames import FramePreparer, luma_plane
 from neuron_worker.job import Job
-from neuron_worker.pipeline import merge_slices
 from neuron_worker.runtimes import Choice, Runtime, load, load_card
-from neuron_worker.slicework import upscale_slice
+from neuron_worker.video.encode import SliceWriter
+from neuron_worker.video.frames import FramePreparer, luma_plane
+from neuron_worker.video.pipeline import merge_slices
+from neuron_worker.video.slicework import upscale_slice
 
 __all__ = ["MODEL", "PARTS", "ready_decode", "ready_encode", "ready_model", "ready_pipeline"]
 

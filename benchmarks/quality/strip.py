@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from neuron_worker.runtimes.weights import WEIGHTS
-from neuron_worker.training.benchmark import shipped_models
-from neuron_worker.training.evaluate import BASELINES, Case, Upscale, benchmark_cases, score
-from neuron_worker.training.images import Bytes
+from neuron_worker.training.material.images import Bytes
+from neuron_worker.training.scoring.benchmark import shipped_models
+from neuron_worker.training.scoring.evaluate import BASELINES, Case, Upscale, benchmark_cases, score
 
 __all__ = ["main"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.ladder import display_size
+from mediabroker.media.ladders.ladder import display_size
 from mediabroker.media.probe import probe
 from mediabroker.media.source import media_errors, moving_pictures, open_input
 from mediabroker.results import MediaDetails, VideoStream

@@ -14,7 +14,7 @@ from mediabroker.compare.figures import Curves, Pictures, Quality, Worst
 from mediabroker.compare.luma import Samples, Scale, Track, resized
 from mediabroker.compare.pairing import Pairing
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.binary import find_ffmpeg_with
+from mediabroker.media.ffmpeg.binary import find_ffmpeg_with
 
 __all__ = ["Tracks", "measure_quality"]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from mediabroker.compare.luma import Samples, Scale
 from mediabroker.errors import MediaError
-from mediabroker.media.process import run_ffmpeg
+from mediabroker.media.ffmpeg.process import run_ffmpeg
 
 __all__ = ["MODELS", "SMALLEST_PX", "Vmaf"]
 

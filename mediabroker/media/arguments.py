@@ -15,10 +15,10 @@ from pydantic import Field
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import Rendition, Transcode, VideoEncoder
-from mediabroker.media.ladder import Rung
-from mediabroker.media.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ffmpeg.process import build_input_options
+from mediabroker.media.ladders.ladder import Rung
 from mediabroker.media.probe import Source
-from mediabroker.media.process import build_input_options
 from mediabroker.models import Value
 from mediabroker.results import AudioStream, VideoStream
 

@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, hdr_kind
-from mediabroker.media.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.sniff import sniff
 from mediabroker.media.source import media_errors, moving_pictures, open_as, open_input
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream

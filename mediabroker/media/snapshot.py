@@ -14,8 +14,8 @@ from av.container import InputContainer
 from PIL import Image
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.ladder import display_size
-from mediabroker.media.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ladders.ladder import display_size
 from mediabroker.media.probe import probe
 from mediabroker.media.publish import check_output, output_errors, publish_file, workplace
 from mediabroker.media.source import media_errors, moving_pictures, open_input

@@ -15,7 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.sniff import Container, sniff
 
 __all__ = ["media_errors", "moving_pictures", "open_as", "open_input"]

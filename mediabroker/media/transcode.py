@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.arguments import Alter, TranscodeSettings, build_hls, build_mp4, choose_codec
-from mediabroker.media.binary import describe_ffmpeg, find_ffmpeg
-from mediabroker.media.failures import truncation
-from mediabroker.media.hls import ladder_result, publish_ladder
-from mediabroker.media.ladder import choose_rungs
-from mediabroker.media.limits import MEDIA_LIMITS, PROCESS_LIMITS, MediaLimits, ProcessLimits
+from mediabroker.media.ffmpeg.binary import describe_ffmpeg, find_ffmpeg
+from mediabroker.media.ffmpeg.failures import truncation
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, PROCESS_LIMITS, MediaLimits, ProcessLimits
+from mediabroker.media.ffmpeg.process import Finished, run_ffmpeg
+from mediabroker.media.ffmpeg.progress import Progress
+from mediabroker.media.ladders.hls import ladder_result, publish_ladder
+from mediabroker.media.ladders.ladder import choose_rungs
 from mediabroker.media.probe import Source, examine
-from mediabroker.media.process import Finished, run_ffmpeg
-from mediabroker.media.progress import Progress
 from mediabroker.media.publish import check_output, publish_file, workplace
 from mediabroker.media.source import media_errors, moving_pictures, open_input
 from mediabroker.refs import MediaURI

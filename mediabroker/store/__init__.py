@@ -4,6 +4,6 @@
 them lives beside the thing it is done to: `jobs`, `attempts`, `journal`, `events`.
 """
 
-from mediabroker.store.engine import Store, open_store
+from mediabroker.store.database import Store, open_store
 
 __all__ = ["Store", "open_store"]

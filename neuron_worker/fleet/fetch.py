@@ -15,7 +15,7 @@ from mediabroker.storage import Stores
 from neuron_worker.fleet.manifest import SourceVersion
 from neuron_worker.fleet.scratch import Scratch, check_room
 from neuron_worker.fleet.shelf import download
-from neuron_worker.plan import Source
+from neuron_worker.video.plan import Source
 from neuron_worker.workspace import durable_rename, read_record, write_record
 
 __all__ = ["LocalSource", "local_source"]

@@ -11,8 +11,8 @@ from mediabroker.errors import InvalidJobError
 from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
-from neuron_worker.containers import container_of
 from neuron_worker.document import EncoderSettings, JobDocument
+from neuron_worker.video.containers import container_of
 
 __all__ = ["Manifest", "SourceVersion", "Upscaling", "load_manifest"]
 

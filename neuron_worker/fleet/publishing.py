@@ -17,10 +17,10 @@ from neuron_worker.fleet.shelf import upload
 from neuron_worker.fleet.slices import record_name, slice_unit, video_name
 from neuron_worker.fleet.worker import PLAN, Worker
 from neuron_worker.job import Job
-from neuron_worker.pipeline import merge_and_publish
-from neuron_worker.plan import Plan
-from neuron_worker.slicework import FinishedSlice
-from neuron_worker.source import SourceWatch
+from neuron_worker.video.pipeline import merge_and_publish
+from neuron_worker.video.plan import Plan
+from neuron_worker.video.slicework import FinishedSlice
+from neuron_worker.video.source import SourceWatch
 
 __all__ = ["RESULT", "Published", "error_name", "find_published", "publish", "tidy"]
 

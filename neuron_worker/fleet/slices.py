@@ -10,9 +10,9 @@ from neuron_worker.fleet.scratch import check_room
 from neuron_worker.fleet.shelf import Shelf
 from neuron_worker.fleet.worker import Worker
 from neuron_worker.job import Job
-from neuron_worker.plan import Plan
 from neuron_worker.progress import FrameCounter
-from neuron_worker.slicework import FinishedSlice, upscale_slice
+from neuron_worker.video.plan import Plan
+from neuron_worker.video.slicework import FinishedSlice, upscale_slice
 
 __all__ = ["fetch_slices", "find_slice", "make_slices", "record_name", "slice_unit", "video_name"]
 
@@ -50,7 +50,7 @@ def find_slice(shelf: Shelf, plan: Plan, index: int) -> FinishedSlice | None:
 def make_slices(worker: Worker, job: Job, indices: Iterable[int]) -> None:
     """Make those of the slices that are not finished, one after the other; each is kept as soon as it is.
 
-    Raises: as `neuron_worker.pipeline.upscale_video`, and ProviderError when the store cannot be asked now.
+    Raises: as `neuron_worker.video.pipeline.upscale_video`, and ProviderError when the store cannot be asked now.
     """
     indices = list(indices)
     counter = FrameCounter(sum(job.plan.slices[index].frames for index in indices), worker.on_progress)

@@ -111,7 +111,7 @@ def read_order(environment: Mapping[str, str]) -> Order:
 def work(order: Order, tell: Tell, stop: Event) -> None:
     """Do what was ordered; why it failed is also written to the job's folder, for whoever asks for the job.
 
-    Raises: as `neuron_worker.pipeline.upscale_video`, and ProviderError when the store cannot be asked now.
+    Raises: as `neuron_worker.video.pipeline.upscale_video`, and ProviderError when the store cannot be asked now.
     """
     stores = Stores()
     try:

@@ -17,8 +17,8 @@ from neuron_worker.fleet.manifest import Manifest
 from neuron_worker.fleet.scratch import Scratch
 from neuron_worker.fleet.shelf import Shelf
 from neuron_worker.job import Job
-from neuron_worker.plan import Plan
 from neuron_worker.progress import Progress
+from neuron_worker.video.plan import Plan
 
 __all__ = ["PLAN", "Worker"]
 

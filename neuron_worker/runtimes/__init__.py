@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import NamedTuple, cast
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
-from neuron_worker.runtimes.engine import Engine, Task
+from neuron_worker.runtimes.availability import Engine, Task
 from neuron_worker.runtimes.protocol import Luma, Runtime
 from neuron_worker.runtimes.weights import Card, load_card, models_folder
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from neuron_worker.runtimes.artefacts import Manifest
-    from neuron_worker.runtimes.engine import Task
+    from neuron_worker.runtimes.availability import Task
     from neuron_worker.runtimes.protocol import Luma, Runtime
     from neuron_worker.runtimes.toolchain import Graph, Toolchain
     from neuron_worker.runtimes.weights import Card

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
 from neuron_worker.runtimes.weights import LUMA
-from neuron_worker.training.network import Architecture, LumaUpscaler
+from neuron_worker.training.model.network import Architecture, LumaUpscaler
 
 __all__ = ["Shape", "build", "recognise", "spandrel_shape"]
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediabroker.errors import ConfigurationError
+from neuron_worker.runtimes.availability import Engine
 from neuron_worker.runtimes.compiled import CompiledEngine
-from neuron_worker.runtimes.engine import Engine
 from neuron_worker.runtimes.lazytorch import import_torch, torchscript
 from neuron_worker.runtimes.toolchain import Graph, Toolchain
 

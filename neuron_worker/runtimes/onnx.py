@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from mediabroker.errors import ConfigurationError
-from neuron_worker.runtimes.engine import Engine, Task
+from neuron_worker.runtimes.availability import Engine, Task
 from neuron_worker.runtimes.golden import differs_from_golden, golden_tile
 from neuron_worker.runtimes.protocol import Luma, Runtime
 from neuron_worker.runtimes.weights import Card

@@ -11,7 +11,7 @@ import openvino
 
 from mediabroker.errors import ConfigurationError
 from neuron_worker.runtimes import onnx
-from neuron_worker.runtimes.engine import Engine, Task
+from neuron_worker.runtimes.availability import Engine, Task
 from neuron_worker.runtimes.golden import differs_from_golden, golden_tile
 from neuron_worker.runtimes.onnx import FORMS, OnnxRuntime, best_turns_s
 from neuron_worker.runtimes.protocol import Luma, Runtime

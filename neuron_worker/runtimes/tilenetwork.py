@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuron_worker.training.network import LumaUpscaler
+from neuron_worker.training.model.network import LumaUpscaler
 
 __all__ = ["TileNetwork"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mediabroker.errors import ConfigurationError
-from neuron_worker.runtimes.engine import Engine, Task
+from neuron_worker.runtimes.availability import Engine, Task
 from neuron_worker.runtimes.lazytorch import import_torch
 from neuron_worker.tiles import upscale_in_tiles
 

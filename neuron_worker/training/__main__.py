@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuron_worker.training.cards import render_cards
 from neuron_worker.training.record import read_card, write_card
+from neuron_worker.training.scoring.cards import render_cards
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from neuron_worker.training.export import export  # noqa: PLC0415 # needs onnx, as the next command does
+    from neuron_worker.training.model.export import export  # noqa: PLC0415 # needs onnx, as the next command does
 
     card = export(options.weights, options.images, options.out)
     for name in card["files"]:
@@ -103,10 +103,10 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from neuron_worker.training.benchmark import figures, shipped_models  # noqa: PLC0415
-    from neuron_worker.training.images import image_paths, load_rgb  # noqa: PLC0415
-    from neuron_worker.training.material import held_out_paths  # noqa: PLC0415
-    from neuron_worker.training.steadiness import flicker  # noqa: PLC0415
+    from neuron_worker.training.material.folder import held_out_paths  # noqa: PLC0415
+    from neuron_worker.training.material.images import image_paths, load_rgb  # noqa: PLC0415
+    from neuron_worker.training.scoring.benchmark import figures, shipped_models  # noqa: PLC0415
+    from neuron_worker.training.scoring.steadiness import flicker  # noqa: PLC0415
 
     card_path = options.weights / f"{options.model}-x{options.scale}.json"
     card = read_card(card_path)

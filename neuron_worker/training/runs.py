@@ -8,11 +8,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from neuron_worker.training.dataset import Mixture, build_pool
-from neuron_worker.training.material import training_pictures, validation_pictures
+from neuron_worker.training.material.dataset import Mixture, build_pool
+from neuron_worker.training.material.folder import training_pictures, validation_pictures
 from neuron_worker.training.record import Stage, TrainingRecord, machine_kind
+from neuron_worker.training.scoring.validation import Validation
 from neuron_worker.training.train import Settings, train
-from neuron_worker.training.validation import Validation
 
 __all__ = ["run_training"]
 

@@ -17,13 +17,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from neuron_worker.training.branches import merged
 from neuron_worker.training.checkpoint import load_checkpoint, save_checkpoint
-from neuron_worker.training.dataset import Mixture, Pool, patches
-from neuron_worker.training.network import LumaUpscaler, build_network
+from neuron_worker.training.material.dataset import Mixture, Pool, patches
+from neuron_worker.training.model.branches import merged
+from neuron_worker.training.model.network import LumaUpscaler, build_network
 from neuron_worker.training.optimiser import Muon
 from neuron_worker.training.precision import arithmetic, precision_name
-from neuron_worker.training.validation import Validation
+from neuron_worker.training.scoring.validation import Validation
 
 __all__ = ["Outcome", "Settings", "train"]
 

@@ -9,20 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediabroker_alibaba.mns import MnsSource
-    from mediabroker_alibaba.mns_client import MnsClient
-    from mediabroker_alibaba.mps import MpsProvider
+    from mediabroker_alibaba.mns.client import MnsClient
+    from mediabroker_alibaba.mns.source import MnsSource
+    from mediabroker_alibaba.mps.provider import MpsProvider
     from mediabroker_alibaba.options import MpsOptions
-    from mediabroker_alibaba.oss import OssStore
+    from mediabroker_alibaba.oss.store import OssStore
 
 __all__ = ["MnsClient", "MnsSource", "MpsOptions", "MpsProvider", "OssStore"]
 
 _HOMES = {
-    "MnsClient": "mns_client",
-    "MnsSource": "mns",
+    "MnsClient": "mns.client",
+    "MnsSource": "mns.source",
     "MpsOptions": "options",
-    "MpsProvider": "mps",
-    "OssStore": "oss",
+    "MpsProvider": "mps.provider",
+    "OssStore": "oss.store",
 }
 
 

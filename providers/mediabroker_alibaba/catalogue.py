@@ -18,7 +18,7 @@ from mediabroker import production
 from mediabroker.jobs import SmartProduction
 from mediabroker.production import Box
 from mediabroker.refs import MediaURI
-from mediabroker_alibaba.oss_names import build_url
+from mediabroker_alibaba.oss.names import build_url
 
 __all__ = ["BY_KIND", "BY_NAME", "FUNCTIONS", "Function", "build_params"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mediabroker_aws.options import BatchOptions, LambdaOptions
     from mediabroker_aws.provider import BatchProvider
-    from mediabroker_aws.s3 import S3Store
+    from mediabroker_aws.s3.store import S3Store
     from mediabroker_aws.settings import AwsSettings
     from mediabroker_aws.sqs import SqsSource
-    from mediabroker_aws.transcoder import LambdaProvider
+    from mediabroker_aws.transcoder.provider import LambdaProvider
 
 __all__ = ["AwsSettings", "BatchOptions", "BatchProvider", "LambdaOptions", "LambdaProvider", "S3Store", "SqsSource"]
 
@@ -23,8 +23,8 @@ _HOMES = {
     "BatchOptions": "options",
     "BatchProvider": "provider",
     "LambdaOptions": "options",
-    "LambdaProvider": "transcoder",
-    "S3Store": "s3",
+    "LambdaProvider": "transcoder.provider",
+    "S3Store": "s3.store",
     "SqsSource": "sqs",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from mediabroker.errors import ErrorCode, MediaError, ProviderError
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
-from mediabroker_aws.s3 import S3Store
+from mediabroker_aws.s3.store import S3Store
 from mediabroker_aws.settings import S3Settings
 
 __all__ = ["ObjectTransport"]

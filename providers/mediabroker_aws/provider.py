@@ -92,16 +92,16 @@ class BatchProvider(Provider):
 def _way_in(name: str, settings: Mapping[str, Any]) -> Provider:
     """The way that the settings describe. Each loads only what it needs: a caller with a key needs no AWS SDK."""
     if "service_url" not in settings:
-        from mediabroker_aws.batch import BatchChain  # noqa: PLC0415
+        from mediabroker_aws.batch.provider import BatchChain  # noqa: PLC0415
 
         return BatchChain(name, settings)
     dialect = settings.get("service_dialect", "current")
     if dialect == "original":
-        from mediabroker_aws.service_original import OriginalService  # noqa: PLC0415
+        from mediabroker_aws.service.original import OriginalService  # noqa: PLC0415
 
         return OriginalService(name, settings)
     if dialect == "current":
-        from mediabroker_aws.service import BatchService  # noqa: PLC0415
+        from mediabroker_aws.service.provider import BatchService  # noqa: PLC0415
 
         return BatchService(name, settings)
     raise ConfigurationError(

@@ -14,7 +14,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot
 from mediabroker.media.publish import check_output
 from mediabroker.media.sniff import sniff
-from mediabroker_local.folder import JobFolder
+from mediabroker_local.jobs.folder import JobFolder
 
 __all__ = ["admit_files", "claimed_output", "refuse_taken_output"]
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import JsonValue
 
 from mediabroker.jobs import JobSpec
-from mediabroker.media.binary import find_ffmpeg
+from mediabroker.media.ffmpeg.binary import find_ffmpeg
 from mediabroker.spi import Call, CancelOutcome, Member, Observation
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver

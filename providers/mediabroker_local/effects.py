@@ -11,8 +11,8 @@ from PIL import Image
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import SmartProduction
 from mediabroker.media.effects import EffectResult, EffectTask, run_effect
+from mediabroker.media.ffmpeg.progress import Progress
 from mediabroker.media.probe import probe
-from mediabroker.media.progress import Progress
 from mediabroker.refs import MediaURI
 from mediabroker.results import (
     CoverImage,
@@ -26,8 +26,8 @@ from mediabroker.results import (
     SegmentsResult,
     VideoResult,
 )
+from mediabroker_local.jobs.task import Task
 from mediabroker_local.production import Namer, build_params, function_of
-from mediabroker_local.task import Task
 
 __all__ = ["produce"]
 

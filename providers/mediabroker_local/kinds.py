@@ -7,15 +7,15 @@ from pathlib import Path
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import Snapshot, Transcode
+from mediabroker.media.ffmpeg.progress import Progress
 from mediabroker.media.probe import probe
-from mediabroker.media.progress import Progress
 from mediabroker.media.publish import output_errors
 from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.refs import MediaURI
 from mediabroker.results import Frames, ImagesResult, JobResult, MediaInfoResult, Output, VideoResult
-from mediabroker_local.engine import upscale
+from mediabroker_local.jobs.task import Task
 from mediabroker_local.production import KINDS as PRODUCTION_KINDS
-from mediabroker_local.task import Task
+from mediabroker_local.upscaling import upscale
 
 __all__ = ["WORK"]
 

@@ -15,11 +15,11 @@ from mediabroker.errors import ErrorCode, InvalidJobError, MediaError, ProviderE
 from mediabroker.jobs import JobSpec
 from mediabroker.spi import Call, CancelOutcome, Reply
 from mediabroker_local.admission import admit_files, claimed_output, refuse_taken_output
-from mediabroker_local.folder import JobFolder
-from mediabroker_local.locks import LockTimeoutError, try_lock
-from mediabroker_local.processes import start_supervisor
+from mediabroker_local.jobs.folder import JobFolder
+from mediabroker_local.jobs.spool import Spool
+from mediabroker_local.processes.commands import start_supervisor
+from mediabroker_local.processes.locks import LockTimeoutError, try_lock
 from mediabroker_local.settings import LocalSettings
-from mediabroker_local.spool import Spool
 
 __all__ = ["Machine"]
 

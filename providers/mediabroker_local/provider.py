@@ -32,12 +32,12 @@ from mediabroker.spi import (
     Transport,
     ask,
 )
+from mediabroker_local.jobs.verdicts import parse_observation, refusal_error
 from mediabroker_local.machine import Machine
 from mediabroker_local.options import LocalOptions
 from mediabroker_local.production import KINDS as PRODUCTION_KINDS
 from mediabroker_local.production import check_production
 from mediabroker_local.settings import build_settings
-from mediabroker_local.verdicts import parse_observation, refusal_error
 
 __all__ = ["LocalProvider"]
 
@@ -150,8 +150,8 @@ def _refuse_upscaling(spec: SuperResolution) -> None:
     """Refuse a container or a model that the engine does not have, before anything is stored or read."""
     if find_spec("numpy") is None:
         return  # the missing packages are named next
-    from neuron_worker.containers import container_of  # noqa: PLC0415
     from neuron_worker.runtimes.weights import load_card  # noqa: PLC0415  loads numpy
+    from neuron_worker.video.containers import container_of  # noqa: PLC0415
 
     try:
         container_of(spec.output.path)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from mediabroker import models
 from mediabroker.config import data_folder
-from mediabroker.media.limits import MediaLimits, ProcessLimits
+from mediabroker.media.ffmpeg.limits import MediaLimits, ProcessLimits
 from mediabroker.models import Value
 
 __all__ = ["LocalSettings", "build_settings"]

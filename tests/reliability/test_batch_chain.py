@@ -19,8 +19,8 @@ from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobRef
 from mediabroker.config import BrokerSettings
 from mediabroker.messages import InboundMessage
 from mediabroker_aws import BatchProvider
-from mediabroker_aws.contract_rig import BatchRig
 from mediabroker_aws.simulator import HOLD, SPOT_LOSS, Exited
+from mediabroker_aws.simulator.rigs.batch import BatchRig
 from tests.unit.broker.conftest import HandClock
 
 _SETTLE_S = 60.0

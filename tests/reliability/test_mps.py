@@ -32,7 +32,7 @@ from mediabroker import (
 from mediabroker.config import BrokerSettings
 from mediabroker.refs import MediaURI
 from mediabroker_alibaba import MpsOptions, MpsProvider
-from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, QUEUE, REGION, MpsRig
+from mediabroker_alibaba.simulator.contract_rig import ACCOUNT, BUCKET, QUEUE, REGION, MpsRig
 from mediabroker_alibaba.simulator.mps import Outcome
 from mediabroker_alibaba.simulator.server import LoopbackServer, Request, Response
 

@@ -18,11 +18,11 @@ from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobSta
 from mediabroker.config import BrokerSettings
 from mediabroker.messages import InboundMessage
 from mediabroker_aws import LambdaProvider, SqsSource
-from mediabroker_aws.contract_rig import make_clip, shared_moto
-from mediabroker_aws.functions.transcode import Intake
-from mediabroker_aws.functions.transcode_settings import TranscoderSettings
-from mediabroker_aws.functions.transcode_worker import Worker
+from mediabroker_aws.functions.transcode.api import Intake
+from mediabroker_aws.functions.transcode.settings import TranscoderSettings
+from mediabroker_aws.functions.transcode.worker import Worker
 from mediabroker_aws.simulator import Function, LambdaFront, LambdaSimulator
+from mediabroker_aws.simulator.rigs.batch import make_clip, shared_moto
 
 REGION, KEY = "eu-west-1", "k" * 20
 ROUTE = "POST /prod/videoTranscode"

@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from mediabroker.refs import token_for
-from mediabroker_aws.functions.upscale import make_handler
-from mediabroker_aws.functions.upscale_jobs import UpscaleJobs
-from mediabroker_aws.functions.upscale_settings import UpscaleSettings
+from mediabroker_aws.functions.upscale.api import make_handler
+from mediabroker_aws.functions.upscale.jobs import UpscaleJobs
+from mediabroker_aws.functions.upscale.settings import UpscaleSettings
 from mediabroker_aws.simulator import Exited
 from tests.unit.aws.upscaling import Service, error_of
 from tests.unit.broker.conftest import HandClock

@@ -15,9 +15,9 @@ from mediabroker.refs import MediaURI, new_job_id, token_for
 from mediabroker.storage.file import FileStore
 from mediabroker.testing.driver import Driver
 from mediabroker_aws import BatchOptions
-from mediabroker_aws.contract_rig import BatchRig
-from mediabroker_aws.functions.upscale_ledger import Ledger, Ticket
-from mediabroker_aws.functions.upscale_submission import Submission
+from mediabroker_aws.functions.upscale.ledger import Ledger, Ticket
+from mediabroker_aws.functions.upscale.submission import Submission
+from mediabroker_aws.simulator.rigs.batch import BatchRig
 from tests.unit.broker.conftest import HandClock
 
 _SETTLE_S = 90.0

@@ -21,7 +21,7 @@ from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker.storage import Stores
 from mediabroker_aws import BatchProvider
-from mediabroker_aws.simulator.records import Job as BatchJob
+from mediabroker_aws.simulator.batch.records import Job as BatchJob
 from mediabroker_aws.simulator.sandbox import AwsSandbox
 from tests import clips
 from tests.worker.fleet import upscale_directly

@@ -11,7 +11,7 @@ import pytest
 
 from mediabroker.results import VideoResult
 from neuron_worker.document import JobDocument
-from neuron_worker.pipeline import upscale_video
+from neuron_worker.video.pipeline import upscale_video
 
 Upscale = Callable[..., VideoResult]
 

@@ -12,7 +12,7 @@ from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from neuron_worker.document import JobDocument
 from neuron_worker.fleet.tasks import Order, read_order, work
-from neuron_worker.pipeline import upscale_video
+from neuron_worker.video.pipeline import upscale_video
 
 __all__ = ["SharedJob", "upscale_directly"]
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from neuron_worker.frames import plane_view
+from neuron_worker.video.frames import plane_view
 
 __all__ = ["frame_digests", "frame_times", "frames", "lumas", "packets", "psnr"]
 

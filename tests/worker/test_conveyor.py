@@ -8,8 +8,8 @@ from threading import Event
 
 import pytest
 
-from neuron_worker.conveyor import convey
 from neuron_worker.failures import InterruptedWorkError
+from neuron_worker.video.conveyor import convey
 
 
 @pytest.fixture(autouse=True)

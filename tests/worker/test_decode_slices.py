@@ -12,10 +12,10 @@ from typing import Any
 import av
 import pytest
 
-from neuron_worker.decode import decode_slice
-from neuron_worker.frames import plane_view
-from neuron_worker.plan import PlannedSlice, make_slices
-from neuron_worker.source import SourceFacts, examine
+from neuron_worker.video.decode import decode_slice
+from neuron_worker.video.frames import plane_view
+from neuron_worker.video.plan import PlannedSlice, make_slices
+from neuron_worker.video.source import SourceFacts, examine
 from tests import clips
 
 Digest = tuple[int, str]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuron_worker.frames import FramePreparer, luma_plane, plane_view
-from neuron_worker.source import examine
+from neuron_worker.video.frames import FramePreparer, luma_plane, plane_view
+from neuron_worker.video.source import examine
 from tests import clips
 from tests.worker.looking import frames
 

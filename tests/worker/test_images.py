@@ -19,8 +19,8 @@ from PIL import Image
 
 from mediabroker.errors import ErrorCode, MediaError
 from neuron_worker.failures import Exit, InterruptedWorkError
-from neuron_worker.images import Item, list_pictures, upscale_pictures
-from neuron_worker.pictures import Picture, enlarge, mark_of, read_picture
+from neuron_worker.pictures.images import Item, list_pictures, upscale_pictures
+from neuron_worker.pictures.picture import Picture, enlarge, mark_of, read_picture
 from neuron_worker.runtimes import Choice, load, load_card
 from neuron_worker.runtimes.golden import golden_tile
 from tests.clips import picture
@@ -126,7 +126,7 @@ def test_picture_in_tiles_equals_the_whole_picture(tmp_path: Path, monkeypatch: 
     folder = folder_with(tmp_path, a_png=rgb(231, 140).convert("RGBA"))
     runtime = load(CARD, Choice("onnx", "deep"), workers=1)
     whole = enlarge_by(runtime, folder / "a.png")
-    monkeypatch.setattr("neuron_worker.pictures._TILE_PX", 64)
+    monkeypatch.setattr("neuron_worker.pictures.picture._TILE_PX", 64)
     tiled = enlarge_by(runtime, folder / "a.png")
     assert np.abs(whole.samples.astype(int) - tiled.samples).max() <= 1
 
@@ -374,8 +374,8 @@ def test_command_tells_every_picture_and_exits_with_the_failure(tmp_path: Path) 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_set5_reaches_the_figures_of_the_model_card(scale: int, shared_data: Path, tmp_path: Path) -> None:
-    from neuron_worker.training.images import crop_to_multiple, image_paths, load_rgb, luma, to_bytes
-    from neuron_worker.training.resample import resize
+    from neuron_worker.training.material.images import crop_to_multiple, image_paths, load_rgb, luma, to_bytes
+    from neuron_worker.training.material.resample import resize
 
     (tmp_path / "in").mkdir()
     truths = {}

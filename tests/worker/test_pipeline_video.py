@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mediabroker.results import VideoResult
-from neuron_worker.source import examine
+from neuron_worker.video.source import examine
 from tests import clips
 from tests.worker.looking import frame_times, frames, lumas, packets, psnr
 

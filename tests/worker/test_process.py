@@ -22,8 +22,8 @@ from neuron_worker.__main__ import _work_name
 from neuron_worker.document import JobDocument
 from neuron_worker.failures import DuplicateWorkError, Exit, InterruptedWorkError, exit_code_of
 from neuron_worker.job import Job
-from neuron_worker.pipeline import make_slice, merge_slices, plan_job, upscale_video
-from neuron_worker.plan import Plan
+from neuron_worker.video.pipeline import make_slice, merge_slices, plan_job, upscale_video
+from neuron_worker.video.plan import Plan
 from neuron_worker.workspace import claim, claim_folder, write_record
 from tests import clips
 from tests.worker.looking import frame_digests

@@ -17,7 +17,7 @@ from mediabroker.errors import ConfigurationError, ErrorCode, InvalidJobError, M
 from mediabroker.results import VideoResult
 from neuron_worker.document import parse_document
 from neuron_worker.failures import Exit, InterruptedWorkError, exit_code_of
-from neuron_worker.pipeline import upscale_video
+from neuron_worker.video.pipeline import upscale_video
 from tests import clips
 
 Upscale = Callable[..., VideoResult]

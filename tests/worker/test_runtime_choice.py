@@ -14,7 +14,7 @@ import pytest
 from mediabroker.errors import ConfigurationError, MissingDependencyError
 from neuron_worker import runtimes
 from neuron_worker.runtimes import Choice, choose, load_card, survey
-from neuron_worker.runtimes.engine import Task
+from neuron_worker.runtimes.availability import Task
 from neuron_worker.runtimes.weights import LUMA
 
 CARD = load_card("fast", 2)

@@ -30,7 +30,7 @@ assert libc.prctl(22, 2, ctypes.byref(Program(len(words), ctypes.addressof(filte
 
 began = time.monotonic()
 from neuron_worker.document import JobDocument
-from neuron_worker.pipeline import upscale_video
+from neuron_worker.video.pipeline import upscale_video
 
 source, folder, runtime = sys.argv[1:]
 for number in range(1000):

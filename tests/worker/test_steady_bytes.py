@@ -16,9 +16,9 @@ import pytest
 from mediabroker.errors import ConfigurationError
 from neuron_worker.document import JobDocument
 from neuron_worker.failures import Exit
-from neuron_worker.pipeline import plan_job
 from neuron_worker.runtimes import Choice, load, load_card
 from neuron_worker.runtimes.golden import digest_of_golden
+from neuron_worker.video.pipeline import plan_job
 from tests import clips
 from tests.worker.fleet import SharedJob
 
@@ -26,9 +26,9 @@ _SLICE = """
 import sys
 from pathlib import Path
 from threading import Event
-from neuron_worker import encode
+from neuron_worker.video import encode
 from neuron_worker.document import JobDocument
-from neuron_worker.pipeline import make_slice
+from neuron_worker.video.pipeline import make_slice
 
 folder, asm = sys.argv[1:]
 document = JobDocument.model_validate_json((Path(folder) / "document.json").read_text())

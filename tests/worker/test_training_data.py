@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuron_worker.training.codec import h264_luma
-from neuron_worker.training.dataset import Mixture, Pool, build_pool, patches
-from neuron_worker.training.degrade import clean_pair, compressed_pair, resampled_pair
-from neuron_worker.training.evaluate import BASELINES, benchmark_cases, mean_score, score
-from neuron_worker.training.images import crop_to_multiple, image_paths, load_rgb, luma, to_yuv420
-from neuron_worker.training.resample import KERNELS, resize
+from neuron_worker.training.material.codec import h264_luma
+from neuron_worker.training.material.dataset import Mixture, Pool, build_pool, patches
+from neuron_worker.training.material.degrade import clean_pair, compressed_pair, resampled_pair
+from neuron_worker.training.material.images import crop_to_multiple, image_paths, load_rgb, luma, to_yuv420
+from neuron_worker.training.material.resample import KERNELS, resize
+from neuron_worker.training.scoring.evaluate import BASELINES, benchmark_cases, mean_score, score
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -81,7 +81,7 @@ def test_h264_returns_as_many_frames_as_it_got_and_a_higher_crf_costs_detail() -
 _COMPRESSED = """
 import hashlib
 import numpy as np
-from neuron_worker.training.codec import h264_luma
+from neuron_worker.training.material.codec import h264_luma
 y, x = np.mgrid[:160, :240]
 shapes = [(x * x + blend * y * y) // 8 for blend in (1, 2, 3)]
 frames = [np.stack([(shape + 7 * at * x) % 256 for shape in shapes], -1).astype(np.uint8) for at in range(8)]

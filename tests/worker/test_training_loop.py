@@ -12,13 +12,13 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from neuron_worker.training.branches import merged  # noqa: E402
 from neuron_worker.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from neuron_worker.training.dataset import Mixture, build_pool  # noqa: E402
-from neuron_worker.training.network import build_network  # noqa: E402
+from neuron_worker.training.material.dataset import Mixture, build_pool  # noqa: E402
+from neuron_worker.training.model.branches import merged  # noqa: E402
+from neuron_worker.training.model.network import build_network  # noqa: E402
 from neuron_worker.training.precision import multiplies_bf16  # noqa: E402
+from neuron_worker.training.scoring.validation import Validation  # noqa: E402
 from neuron_worker.training.train import Settings, _Run, train  # noqa: E402
-from neuron_worker.training.validation import Validation  # noqa: E402
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
 MIXTURE = Mixture(clean=1.0, resampled=0.0, batch_size=2, patch_px=16)

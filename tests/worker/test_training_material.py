@@ -9,14 +9,14 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image")
 
-from neuron_worker.training.drawing import drawn_picture  # noqa: E402
-from neuron_worker.training.images import image_paths, load_rgb  # noqa: E402
-from neuron_worker.training.material import (  # noqa: E402
+from neuron_worker.training.material.drawing import drawn_picture  # noqa: E402
+from neuron_worker.training.material.folder import (  # noqa: E402
     held_out_paths,
     training_paths,
     training_pictures,
     validation_pictures,
 )
+from neuron_worker.training.material.images import image_paths, load_rgb  # noqa: E402
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 from neuron_worker.runtimes.golden import golden_tile  # noqa: E402
 from neuron_worker.runtimes.onnx import OnnxRuntime  # noqa: E402
 from neuron_worker.runtimes.weights import load_card  # noqa: E402
-from neuron_worker.training.graph import (  # noqa: E402
+from neuron_worker.training.model.graph import (  # noqa: E402
     INPUT,
     OUTPUT,
     Int8Layer,
@@ -23,10 +23,10 @@ from neuron_worker.training.graph import (  # noqa: E402
     build_int8_graph,
     for_bytes,
 )
-from neuron_worker.training.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network  # noqa: E402
+from neuron_worker.training.model.network import ARCHITECTURES, Architecture, LumaUpscaler, build_network  # noqa: E402
+from neuron_worker.training.model.quantise import quantise  # noqa: E402
 from neuron_worker.training.optimiser import Muon, orthogonal  # noqa: E402
-from neuron_worker.training.quantise import quantise  # noqa: E402
-from neuron_worker.training.session import LumaModel, _session  # noqa: E402
+from neuron_worker.training.scoring.session import LumaModel, _session  # noqa: E402
 
 SMALL = Architecture(features=8, body_layers=2, block_px=2)
 SMALL_WHOLE = Architecture(features=8, body_layers=2, block_px=1)

@@ -18,11 +18,11 @@ from safetensors.numpy import load_file  # noqa: E402
 import neuron_worker  # noqa: E402
 from neuron_worker.runtimes.golden import differs_from_golden, golden_tile  # noqa: E402
 from neuron_worker.training.__main__ import main  # noqa: E402
-from neuron_worker.training.benchmark import shipped_models  # noqa: E402
-from neuron_worker.training.evaluate import BASELINES, benchmark_cases, mean_score, score  # noqa: E402
-from neuron_worker.training.export import calibration_pictures  # noqa: E402
-from neuron_worker.training.images import image_paths  # noqa: E402
-from neuron_worker.training.resample import resize  # noqa: E402
+from neuron_worker.training.material.images import image_paths  # noqa: E402
+from neuron_worker.training.material.resample import resize  # noqa: E402
+from neuron_worker.training.model.export import calibration_pictures  # noqa: E402
+from neuron_worker.training.scoring.benchmark import shipped_models  # noqa: E402
+from neuron_worker.training.scoring.evaluate import BASELINES, benchmark_cases, mean_score, score  # noqa: E402
 
 WEIGHTS = Path(neuron_worker.__file__).parent / "weights"
 CARDS = sorted(WEIGHTS.glob("*.json"))

@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("PIL.Image")
 
-from neuron_worker.training.evaluate import BASELINES
-from neuron_worker.training.images import Bytes
-from neuron_worker.training.resample import resize
-from neuron_worker.training.steadiness import flicker
+from neuron_worker.training.material.images import Bytes
+from neuron_worker.training.material.resample import resize
+from neuron_worker.training.scoring.evaluate import BASELINES
+from neuron_worker.training.scoring.steadiness import flicker
 
 LANCZOS = BASELINES["lanczos"](2)
 

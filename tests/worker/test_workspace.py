@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_worker.plan import Source
 from neuron_worker.runtimes import artefacts
+from neuron_worker.video.plan import Source
 from neuron_worker.workspace import durable_rename, read_record, write_record
 from tests.watching import half_done, unflushable
 

@@ -16,8 +16,8 @@ from mediabroker.media.arguments import Alter, TranscodeSettings, compile_output
 from mediabroker.media.effects.looking import View, look, seen_video, shape, upright_size, window_at
 from mediabroker.media.effects.params import BackgroundParams, Box, LogoParams, NoParams, TextParams
 from mediabroker.media.effects.task import EffectResult, EffectTask, read_params
+from mediabroker.media.ffmpeg.process import build_input_options
 from mediabroker.media.probe import Source
-from mediabroker.media.process import build_input_options
 from mediabroker.media.publish import publish_file, workplace
 from mediabroker.media.snapshot import frame_at, picture_of
 from mediabroker.media.sniff import sniff

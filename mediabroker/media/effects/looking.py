@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.effects.task import EffectTask
-from mediabroker.media.ladder import display_size
+from mediabroker.media.ladders.ladder import display_size
 from mediabroker.media.probe import Source, examine
 from mediabroker.media.snapshot import picture_of
 from mediabroker.media.source import media_errors, moving_pictures, open_input

@@ -11,10 +11,10 @@ from typing import Protocol, TypeAlias, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.binary import find_ffmpeg
-from mediabroker.media.limits import MEDIA_LIMITS, PROCESS_LIMITS, MediaLimits, ProcessLimits
-from mediabroker.media.process import run_ffmpeg
-from mediabroker.media.progress import Progress
+from mediabroker.media.ffmpeg.binary import find_ffmpeg
+from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, PROCESS_LIMITS, MediaLimits, ProcessLimits
+from mediabroker.media.ffmpeg.process import run_ffmpeg
+from mediabroker.media.ffmpeg.progress import Progress
 from mediabroker.models import Value, readable
 
 __all__ = ["Effect", "EffectResult", "EffectTask", "OutputNamer", "local_file", "read_params"]

@@ -20,7 +20,7 @@ from typing_extensions import Self
 from mediabroker_alibaba.simulator.clock import SimulatedClock
 from mediabroker_alibaba.simulator.mns import MnsService, SimulatedQueue
 from mediabroker_alibaba.simulator.mps import Executor, MpsService
-from mediabroker_alibaba.simulator.mps.media_executor import MediaExecutor
+from mediabroker_alibaba.simulator.mps.work.executor import MediaExecutor
 from mediabroker_alibaba.simulator.oss import OssService, OssState
 from mediabroker_alibaba.simulator.seams import PostRefusedError
 from mediabroker_alibaba.simulator.server import Answer, LoopbackServer

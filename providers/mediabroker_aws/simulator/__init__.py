@@ -9,14 +9,14 @@ Jobs move when `BatchSimulator.advance` is called, or by themselves with `BatchS
 
 from __future__ import annotations
 
-from mediabroker_aws.simulator.engine import BatchSimulator
-from mediabroker_aws.simulator.executors import HOLD, SPOT_LOSS, Executor, Exited, Run, ScriptedExecutor, Task
+from mediabroker_aws.simulator.batch.account import BatchSimulator
+from mediabroker_aws.simulator.batch.executors import HOLD, SPOT_LOSS, Executor, Exited, Run, ScriptedExecutor, Task
+from mediabroker_aws.simulator.batch.processes import ProcessExecutor
+from mediabroker_aws.simulator.batch.server import BatchServer
 from mediabroker_aws.simulator.faults import FaultKind, Faults
-from mediabroker_aws.simulator.front import LambdaFront
-from mediabroker_aws.simulator.functions import Function
-from mediabroker_aws.simulator.invocations import Invocation, LambdaSimulator
-from mediabroker_aws.simulator.processes import ProcessExecutor
-from mediabroker_aws.simulator.server import BatchServer
+from mediabroker_aws.simulator.functions.front import LambdaFront
+from mediabroker_aws.simulator.functions.function import Function
+from mediabroker_aws.simulator.functions.invocations import Invocation, LambdaSimulator
 
 __all__ = [
     "HOLD",

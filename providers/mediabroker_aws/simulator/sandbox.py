@@ -16,13 +16,13 @@ from typing import Any
 
 import boto3
 
+from mediabroker_aws.simulator.batch.account import BatchSimulator
+from mediabroker_aws.simulator.batch.processes import ProcessExecutor
+from mediabroker_aws.simulator.batch.server import BatchServer
 from mediabroker_aws.simulator.bus import EventBus
-from mediabroker_aws.simulator.engine import BatchSimulator
-from mediabroker_aws.simulator.front import LambdaFront
-from mediabroker_aws.simulator.invocations import LambdaSimulator
+from mediabroker_aws.simulator.functions.front import LambdaFront
+from mediabroker_aws.simulator.functions.invocations import LambdaSimulator
 from mediabroker_aws.simulator.moto import MotoServer
-from mediabroker_aws.simulator.processes import ProcessExecutor
-from mediabroker_aws.simulator.server import BatchServer
 from mediabroker_aws.simulator.stack import Stack
 from mediabroker_aws.simulator.taskrole import TaskRole
 

@@ -11,7 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from mediabroker_aws.simulator.wire import WireError
+from mediabroker_aws.simulator.batch.wire import WireError
 
 __all__ = ["verify_signature"]
 

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mediabroker_aws.deploy.template import Template
-from mediabroker_aws.simulator.front import LambdaFront
-from mediabroker_aws.simulator.functions import Function
+from mediabroker_aws.simulator.functions.front import LambdaFront
+from mediabroker_aws.simulator.functions.function import Function
 
 __all__ = ["PARAMETERS", "Stack"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import oss2
 import pytest
 
-from mediabroker_alibaba.oss_client import DrainingSession
+from mediabroker_alibaba.oss.client import DrainingSession
 from mediabroker_alibaba.simulator.mns import MnsService
 from mediabroker_alibaba.simulator.oss import OssService, OssState
 from mediabroker_alibaba.simulator.server import LoopbackServer

@@ -14,8 +14,8 @@ from mediabroker.media.probe import probe
 from mediabroker.sandbox import Sandboxes
 from mediabroker_alibaba import MnsClient
 from mediabroker_alibaba.credentials import Credentials, find_credentials
-from mediabroker_alibaba.mns import MnsSource
-from mediabroker_alibaba.mns_wire import parse_record
+from mediabroker_alibaba.mns.source import MnsSource
+from mediabroker_alibaba.mns.wire import parse_record
 from mediabroker_alibaba.simulator import AlibabaSimulator
 from mediabroker_alibaba.simulator.mps import Outcome, ScriptedExecutor
 from mediabroker_alibaba.simulator.sandbox import AlibabaSandbox

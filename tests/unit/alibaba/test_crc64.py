@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oss2.utils import Crc64
 
-from mediabroker_alibaba.crc64 import combine_crc64
+from mediabroker_alibaba.oss.crc64 import combine_crc64
 
 
 def crc_of(content: bytes) -> int:

@@ -21,8 +21,8 @@ from mediabroker.errors import (
 )
 from mediabroker_alibaba import MnsClient
 from mediabroker_alibaba.credentials import Credentials
-from mediabroker_alibaba.mns_client import BATCH_LIMIT
-from mediabroker_alibaba.mns_wire import ANSWER_LIMIT_BYTES, Refusal, Sent
+from mediabroker_alibaba.mns.client import BATCH_LIMIT
+from mediabroker_alibaba.mns.wire import ANSWER_LIMIT_BYTES, Refusal, Sent
 from mediabroker_alibaba.simulator.mns import MnsService
 from mediabroker_alibaba.simulator.server import LoopbackServer, Request, Response
 from mediabroker_alibaba.simulator.tenants import Account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediabroker_alibaba.mns_signing import sign, string_to_sign
+from mediabroker_alibaba.mns.signing import sign, string_to_sign
 
 DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 XML = "text/xml;charset=UTF-8"

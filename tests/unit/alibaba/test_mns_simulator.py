@@ -14,8 +14,8 @@ import pytest
 
 from mediabroker_alibaba import MnsClient
 from mediabroker_alibaba.credentials import Credentials
-from mediabroker_alibaba.mns_signing import sign, string_to_sign
-from mediabroker_alibaba.mns_wire import MNS_NAMESPACE, parse_messages, parse_record, parse_refusals
+from mediabroker_alibaba.mns.signing import sign, string_to_sign
+from mediabroker_alibaba.mns.wire import MNS_NAMESPACE, parse_messages, parse_record, parse_refusals
 from mediabroker_alibaba.simulator.mns import Chaos, MnsRefusedError, MnsService
 from mediabroker_alibaba.simulator.seams import PostRefusedError
 from mediabroker_alibaba.simulator.tenants import Account, KeyPair

@@ -7,7 +7,7 @@ import pytest
 from mediabroker.callbacks.sources import open_source
 from mediabroker.errors import ConfigurationError
 from mediabroker_alibaba import MnsSource
-from mediabroker_alibaba.mns_url import build_notify_url, parse_queue_url
+from mediabroker_alibaba.mns.url import build_notify_url, parse_queue_url
 
 HOST = "1234.mns.cn-shanghai.aliyuncs.com"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mediabroker.jobs import MediaInfo
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Observation, SubmitContext
-from mediabroker_alibaba.mps_callbacks import parse_message
+from mediabroker_alibaba.mps.callbacks import parse_message
 from mediabroker_alibaba.user_data import build_user_data, parse_user_data
 from tests.unit.alibaba.golden import golden
 

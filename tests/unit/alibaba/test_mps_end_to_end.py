@@ -12,7 +12,7 @@ from mediabroker.config import BrokerSettings
 from mediabroker.media.probe import probe
 from mediabroker.refs import MediaURI
 from mediabroker_alibaba import MpsProvider
-from mediabroker_alibaba.mps_client import MpsClient
+from mediabroker_alibaba.mps.client import MpsClient
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.simulator import AlibabaSimulator
 from tests import clips

@@ -15,8 +15,8 @@ from mediabroker.errors import (
     ThrottledError,
     UnavailableError,
 )
-from mediabroker_alibaba.mps_client import MpsClient
-from mediabroker_alibaba.mps_errors import explain_failure, refusal, refusal_error, unanswered
+from mediabroker_alibaba.mps.client import MpsClient
+from mediabroker_alibaba.mps.errors import explain_failure, refusal, refusal_error, unanswered
 from mediabroker_alibaba.settings import MpsSettings
 
 CODES: list[tuple[str, int, type[ProviderError], ErrorCode, bool]] = [

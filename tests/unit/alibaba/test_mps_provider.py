@@ -28,12 +28,12 @@ from mediabroker.spi import Call, CancelOutcome, Member, Observation, Origin, dr
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
 from mediabroker.testing.rig import Started, attempt_of, start
-from mediabroker_alibaba.contract_rig import ACCOUNT, BUCKET, REGION, MpsRig
-from mediabroker_alibaba.mps import MpsProvider
-from mediabroker_alibaba.mps_cancelling import cancel
-from mediabroker_alibaba.mps_client import MpsClient, endpoint_of
-from mediabroker_alibaba.mps_missing import build_missing
+from mediabroker_alibaba.mps.cancelling import cancel
+from mediabroker_alibaba.mps.client import MpsClient, endpoint_of
+from mediabroker_alibaba.mps.missing import build_missing
+from mediabroker_alibaba.mps.provider import MpsProvider
 from mediabroker_alibaba.settings import MpsSettings
+from mediabroker_alibaba.simulator.contract_rig import ACCOUNT, BUCKET, REGION, MpsRig
 from mediabroker_alibaba.simulator.mps import Outcome
 
 SOURCE = f"oss://{BUCKET}/in/a.mp4"

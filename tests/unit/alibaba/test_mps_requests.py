@@ -16,8 +16,8 @@ from mediabroker.production import Box
 from mediabroker.refs import MemberRef
 from mediabroker.spi import Call, SubmitContext, Submitted, drive
 from mediabroker_alibaba.catalogue import BY_KIND, FUNCTIONS, build_params
-from mediabroker_alibaba.mps import MpsProvider
-from mediabroker_alibaba.mps_requests import build_production
+from mediabroker_alibaba.mps.provider import MpsProvider
+from mediabroker_alibaba.mps.requests import build_production
 from mediabroker_alibaba.options import MpsOptions
 from mediabroker_alibaba.settings import MpsSettings
 from mediabroker_alibaba.user_data import parse_user_data

@@ -15,8 +15,8 @@ from PIL import Image
 from mediabroker.media.effects import EFFECTS
 from mediabroker.media.probe import probe
 from mediabroker_alibaba.simulator.clock import SimulatedClock
-from mediabroker_alibaba.simulator.mps.media_executor import MediaExecutor
 from mediabroker_alibaba.simulator.mps.production import BARE_FUNCTIONS, FUNCTIONS
+from mediabroker_alibaba.simulator.mps.work.executor import MediaExecutor
 from mediabroker_alibaba.simulator.world import World
 from tests import clips
 from tests.unit.alibaba.folder_objects import FolderObjects

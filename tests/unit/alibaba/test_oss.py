@@ -121,7 +121,7 @@ def test_O3_an_object_that_is_replaced_meanwhile_is_an_error_and_no_mixture(
 def test_a_download_that_never_gets_further_is_given_up(
     store: OssStore, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediabroker_alibaba.oss._PAUSE_S", 0)
+    monkeypatch.setattr("mediabroker_alibaba.oss.store._PAUSE_S", 0)
     store.write(WHERE, iter([b"xy"]))
     world.faults.add("oss.GetObject", "truncated")
     world.faults.add("oss.GetObject", "truncated", times=100)

@@ -23,9 +23,9 @@ from mediabroker.results import (
 )
 from mediabroker.states import JobState
 from mediabroker_alibaba.catalogue import FUNCTIONS
-from mediabroker_alibaba.mps_requests import read_id
-from mediabroker_alibaba.mps_states import observe_production
-from mediabroker_alibaba.production_results import build_result, parse_result
+from mediabroker_alibaba.mps.production_results import build_result, parse_result
+from mediabroker_alibaba.mps.requests import read_id
+from mediabroker_alibaba.mps.states import observe_production
 from tests.unit.alibaba.golden import golden
 
 HOST = "oss://bucket.oss-cn-shanghai.aliyuncs.com"

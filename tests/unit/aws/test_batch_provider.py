@@ -20,9 +20,9 @@ from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start, watch
 from mediabroker_aws import BatchOptions, BatchProvider
-from mediabroker_aws.batch_requests import choose_slices
-from mediabroker_aws.contract_rig import BatchRig
+from mediabroker_aws.batch.requests import choose_slices
 from mediabroker_aws.simulator import HOLD, SPOT_LOSS, Exited
+from mediabroker_aws.simulator.rigs.batch import BatchRig
 
 
 @pytest.fixture

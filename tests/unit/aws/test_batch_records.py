@@ -10,7 +10,7 @@ import pytest
 from mediabroker.errors import AuthenticationError, ErrorCode, JobError, ProviderError, UnavailableError
 from mediabroker.flows import Call, Reply, drive
 from mediabroker.refs import MediaURI
-from mediabroker_aws.batch_records import read_failure, read_result
+from mediabroker_aws.batch.records import read_failure, read_result
 
 _OUTPUT = MediaURI("s3://media/out.mp4")
 _CHANGED = JobError.of(ErrorCode.INPUT_CHANGED, "s3://media/in.mp4 was replaced")

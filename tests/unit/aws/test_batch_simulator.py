@@ -23,7 +23,7 @@ from mediabroker_aws.simulator import (
     ProcessExecutor,
     ScriptedExecutor,
 )
-from mediabroker_aws.simulator.wire import WireError, parse_request
+from mediabroker_aws.simulator.batch.wire import WireError, parse_request
 from tests.unit.broker.conftest import HandClock
 
 KEY, SECRET = "AKIDCANARY", "secret-canary"

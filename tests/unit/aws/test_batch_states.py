@@ -8,7 +8,7 @@ import pytest
 
 from mediabroker.errors import ErrorCode, ProviderError, ThrottledError
 from mediabroker.states import JobState, MergeKey
-from mediabroker_aws.batch_states import explain, observe, refusal_error
+from mediabroker_aws.batch.states import explain, observe, refusal_error
 
 ENDED = "Essential container in task exited"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mediabroker_aws.contract_rig import make_clip
 from mediabroker_aws.deploy.template import Template
+from mediabroker_aws.simulator.rigs.batch import make_clip
 from tests.unit.aws.calls import actions_of
 from tests.unit.aws.recorder import RECORDER
 from tests.unit.aws.stack import GIVEN, as_list, statements

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
-from mediabroker_aws import batch_requests
+from mediabroker_aws.batch import requests as batch_requests
 from mediabroker_aws.deploy.deployment import AwsDeployment
 from mediabroker_aws.deploy.template import Template
 from tests.unit.aws.calls import modules_below, reachable

@@ -10,7 +10,7 @@ from tests.unit.aws.stack import allowed_actions, make_template, of_type
 
 _ELSEWHERE = ("contract_rig", "deploy", "functions", "simulator")
 """Parts of the vendor's package that no program of a client's runs."""
-_THROUGH_FLOWS = {"mediabroker_aws.batch_transports"}
+_THROUGH_FLOWS = {"mediabroker_aws.batch.transports"}
 """Where operations have no name of their own: those of the `Call`s that flows yield."""
 _LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 _TELLS_MISSING_FROM_FORBIDDEN = {"s3:ListBucket"}
@@ -38,8 +38,10 @@ def test_the_reading_sees_calls_of_each_kind() -> None:
         "sqs:ChangeMessageVisibilityBatch",
         "sqs:GetQueueUrl",
     }
-    assert "batch:SubmitJob" in operations_in(["mediabroker_aws.batch_requests"])
-    assert {"s3:UploadPart", "s3:DeleteObject"} <= operations_in(["mediabroker_aws.s3", "mediabroker_aws.s3_upload"])
+    assert "batch:SubmitJob" in operations_in(["mediabroker_aws.batch.requests"])
+    assert {"s3:UploadPart", "s3:DeleteObject"} <= operations_in(
+        ["mediabroker_aws.s3.store", "mediabroker_aws.s3.upload"]
+    )
 
 
 def test_clients_may_do_what_their_code_can_call_and_nothing_else(template: Template) -> None:
@@ -48,7 +50,7 @@ def test_clients_may_do_what_their_code_can_call_and_nothing_else(template: Temp
 
 
 def test_workers_may_do_what_their_code_can_call_and_nothing_else(template: Template) -> None:
-    needed = actions_of(operations_in(reachable("mediabroker_aws.s3"))) | _TELLS_MISSING_FROM_FORBIDDEN
+    needed = actions_of(operations_in(reachable("mediabroker_aws.s3.store"))) | _TELLS_MISSING_FROM_FORBIDDEN
     assert allowed_actions(template)["WorkerRole"] == needed
 
 

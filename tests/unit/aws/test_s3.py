@@ -184,7 +184,7 @@ def test_O3_an_object_that_is_replaced_meanwhile_is_an_error_and_no_mixture(scri
 def test_a_download_that_never_gets_further_is_given_up(
     scripted: Scripted, rough: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediabroker_aws.s3._PAUSE_S", 0)
+    monkeypatch.setattr("mediabroker_aws.s3.store._PAUSE_S", 0)
     scripted.answers = [
         reply(200, BODY, send=MIB, ETag='"v1"'),
         reply(206, b"x" * 10, send=0, ETag='"v1"', Content_Range="bytes 1-2/3"),

@@ -15,7 +15,7 @@ from mediabroker.jobs import JobSpec
 from mediabroker.refs import MediaURI
 from mediabroker.sandbox import Sandboxes
 from mediabroker.storage import Stores
-from mediabroker_aws.contract_rig import make_clip
+from mediabroker_aws.simulator.rigs.batch import make_clip
 
 _SOURCE = "s3://media/in/clip.mp4"
 _NEVER_ASK_S = 3600.0

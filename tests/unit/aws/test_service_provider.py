@@ -27,7 +27,7 @@ from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start
 from mediabroker_aws import BatchOptions, BatchProvider
-from mediabroker_aws.service_original import original_output
+from mediabroker_aws.service.original import original_output
 from tests.unit.aws.conftest import Scripted, hang_up, reply
 
 _ID = "abcdefghijklmnopqrstuvwxyz"

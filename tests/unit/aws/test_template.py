@@ -14,7 +14,7 @@ from cfnlint.api import lint
 
 from mediabroker import ConfigurationError
 from mediabroker.config import BrokerSettings
-from mediabroker_aws import batch_requests as requests
+from mediabroker_aws.batch import requests
 from mediabroker_aws.deploy.template import Template, load_template, template_text
 from mediabroker_aws.settings import BatchSettings
 from neuron_worker.fleet.scratch import Scratch

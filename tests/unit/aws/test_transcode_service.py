@@ -15,11 +15,11 @@ import pytest
 
 from mediabroker.media.probe import probe
 from mediabroker_aws.clients import AwsClient
-from mediabroker_aws.functions.transcode_files import FileDesk
-from mediabroker_aws.functions.transcode_settings import TranscoderSettings
+from mediabroker_aws.functions.transcode.files import FileDesk
+from mediabroker_aws.functions.transcode.settings import TranscoderSettings
 from mediabroker_aws.settings import AwsSettings
-from mediabroker_aws.simulator.functions import Context
-from mediabroker_aws.transcoder_wire import TranscodeRequest
+from mediabroker_aws.simulator.functions.function import Context
+from mediabroker_aws.transcoder.wire import TranscodeRequest
 from tests.clips import make_audio_only, make_clip, make_hls_as_mp4
 from tests.unit.aws.conftest import REGION, Aws, Scripted, reply
 from tests.unit.aws.transcoding import KEY, TIME, Service, clip, serving
@@ -206,7 +206,7 @@ def test_inputs_and_outputs_stay_below_their_prefixes(
 def test_a_folder_beyond_the_budget_is_gone_on_with_by_another_invocation(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, aws: Aws, name: str
 ) -> None:
-    monkeypatch.setattr("mediabroker_aws.functions.transcode._PAGE", 3)
+    monkeypatch.setattr("mediabroker_aws.functions.transcode.api._PAGE", 3)
     with serving(monkeypatch, endpoint, aws, name, budget_s=0) as service:
         for index in range(8):
             service.put(f"in/{index}.mp4", b"no video")
@@ -224,7 +224,7 @@ def test_a_folder_beyond_the_budget_is_gone_on_with_by_another_invocation(
 def test_a_service_that_may_not_go_on_with_a_folder_says_so_in_json(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, aws: Aws, name: str
 ) -> None:
-    monkeypatch.setattr("mediabroker_aws.functions.transcode._PAGE", 1)
+    monkeypatch.setattr("mediabroker_aws.functions.transcode.api._PAGE", 1)
     with serving(monkeypatch, endpoint, aws, name, budget_s=0) as service:
         for index in range(2):
             service.put(f"in/{index}.mp4", b"no video")

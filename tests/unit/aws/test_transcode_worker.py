@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from mediabroker_aws.functions import transcode_claim
-from mediabroker_aws.functions.transcode_settings import TranscoderSettings
-from mediabroker_aws.functions.transcode_worker import Worker
+from mediabroker_aws.functions.transcode import claim as transcode_claim
+from mediabroker_aws.functions.transcode.settings import TranscoderSettings
+from mediabroker_aws.functions.transcode.worker import Worker
 from mediabroker_aws.simulator import Function
-from mediabroker_aws.simulator.functions import Context
+from mediabroker_aws.simulator.functions.function import Context
 from tests.clips import make_clip
 from tests.unit.aws.conftest import Aws
 from tests.unit.aws.transcoding import TIME, Service, clip, serving
@@ -349,7 +349,7 @@ class _Unreachable:
             raise RuntimeError("the code cannot be loaded")
         if self._runs > self._troubled:
             return self._worker(event, context)
-        from mediabroker_aws.s3 import S3Store
+        from mediabroker_aws.s3.store import S3Store
 
         store, self._worker._store = self._worker._store, S3Store({"endpoint_url": self._url, "path_style": True})
         try:

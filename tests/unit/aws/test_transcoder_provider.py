@@ -27,10 +27,10 @@ from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start, watch
 from mediabroker_aws import LambdaOptions, LambdaProvider
-from mediabroker_aws.transcoder_contract_rig import LambdaRig
-from mediabroker_aws.transcoder_requests import build_time
-from mediabroker_aws.transcoder_transports import HttpTransport
-from mediabroker_aws.transcoder_wire import LADDER, choose_renditions
+from mediabroker_aws.simulator.rigs.transcoder import LambdaRig
+from mediabroker_aws.transcoder.requests import build_time
+from mediabroker_aws.transcoder.transports import HttpTransport
+from mediabroker_aws.transcoder.wire import LADDER, choose_renditions
 from tests.unit.aws.conftest import REGION, Scripted, hang_up, reply
 
 TIME = "20160426000001"

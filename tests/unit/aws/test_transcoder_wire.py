@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mediabroker_aws.transcoder_wire import Names, TranscodeRequest, build_entry, choose_renditions
+from mediabroker_aws.transcoder.wire import Names, TranscodeRequest, build_entry, choose_renditions
 
 MANUAL: dict[str, Any] = {
     "bucket": "ottcloud",

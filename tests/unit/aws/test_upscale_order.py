@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediabroker_aws.functions.proxy import RefusedError
-from mediabroker_aws.functions.upscale_order import CONTAINERS, InvalidOrderError, Order, parse_order
-from mediabroker_aws.functions.upscale_settings import UpscaleSettings, load_settings
-from neuron_worker.containers import CONTAINERS as WRITTEN
+from mediabroker_aws.functions.upscale.order import CONTAINERS, InvalidOrderError, Order, parse_order
+from mediabroker_aws.functions.upscale.settings import UpscaleSettings, load_settings
+from neuron_worker.video.containers import CONTAINERS as WRITTEN
 
 _SETTINGS: dict[str, Any] = {"bucket": "media", "job_definition": "upscale", "queue_spot": "spot"}
 SETTINGS = UpscaleSettings(**_SETTINGS)

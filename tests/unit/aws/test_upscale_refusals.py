@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mediabroker_aws.functions.upscale import make_handler
-from mediabroker_aws.functions.upscale_jobs import UpscaleJobs
-from mediabroker_aws.functions.upscale_settings import UpscaleSettings
+from mediabroker_aws.functions.upscale.api import make_handler
+from mediabroker_aws.functions.upscale.jobs import UpscaleJobs
+from mediabroker_aws.functions.upscale.settings import UpscaleSettings
 from tests.unit.aws.conftest import Scripted, hang_up, reply
 from tests.unit.aws.upscaling import Service
 

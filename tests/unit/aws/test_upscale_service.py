@@ -16,9 +16,9 @@ import pytest
 from mediabroker.errors import JobNotFoundError
 from mediabroker.refs import JobRef
 from mediabroker.states import JobState
-from mediabroker_aws.functions.upscale import handler
-from mediabroker_aws.functions.upscale_ledger import derive_id
-from mediabroker_aws.functions.upscale_order import parse_order
+from mediabroker_aws.functions.upscale.api import handler
+from mediabroker_aws.functions.upscale.ledger import derive_id
+from mediabroker_aws.functions.upscale.order import parse_order
 from mediabroker_aws.simulator import HOLD, Exited
 from tests.unit.aws.upscaling import Service, error_of
 from tests.unit.broker.conftest import HandClock

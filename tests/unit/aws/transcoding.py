@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from mediabroker_aws.functions.transcode import Intake
-from mediabroker_aws.functions.transcode_settings import TranscoderSettings
-from mediabroker_aws.functions.transcode_worker import Worker
+from mediabroker_aws.functions.transcode.api import Intake
+from mediabroker_aws.functions.transcode.settings import TranscoderSettings
+from mediabroker_aws.functions.transcode.worker import Worker
 from mediabroker_aws.simulator import Function, LambdaFront, LambdaSimulator
-from mediabroker_aws.transcoder_status import SOURCE
+from mediabroker_aws.transcoder.status import SOURCE
 from tests.clips import make_clip
 from tests.unit.aws.conftest import REGION, Aws
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from mediabroker.clock import Clock
-from mediabroker_aws.service_contract_rig import API_KEY, ServiceRig
+from mediabroker_aws.simulator.rigs.service import API_KEY, ServiceRig
 
 
 class Service:

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from mediabroker.media.probe import probe
-from neuron_worker.containers import CONTAINERS
+from neuron_worker.video.containers import CONTAINERS
 from tests.unit.cli.conftest import Cli
 
 

@@ -18,7 +18,7 @@ from mediabroker.compare.luma import Scale, Track
 from mediabroker.compare.metrics import IDENTICAL_DB
 from mediabroker.compare.words import checks, verdicts
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.binary import find_ffmpeg_with
+from mediabroker.media.ffmpeg.binary import find_ffmpeg_with
 from tests.clips import (
     make_audio_only,
     make_clip,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mediabroker.jobs import JobSpec, Transcode
-from mediabroker.media.binary import find_ffmpeg
+from mediabroker.media.ffmpeg.binary import find_ffmpeg
 from mediabroker.spi import CancelOutcome, Member, Observation
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context

@@ -11,7 +11,7 @@ from mediabroker.spi import CancelOutcome, Observation
 from mediabroker.states import JobState
 from tests.unit.local.rig import Workshop
 
-_RUNNER, _WORKER, _FFMPEG = "mediabroker_local.runner", "mediabroker_local.worker", "gated-ffmpeg"
+_RUNNER, _WORKER, _FFMPEG = "mediabroker_local.processes.runner", "mediabroker_local.processes.worker", "gated-ffmpeg"
 
 
 def _assert_cancelled(shop: Workshop, seen: Observation) -> None:

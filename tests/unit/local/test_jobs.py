@@ -120,7 +120,7 @@ def test_jobs_wait_in_the_order_of_their_submission(shop: Workshop) -> None:
     shop.wait(members[0], JobState.RUNNING)
     assert [shop.look(member).state for member in members[1:]] == [JobState.QUEUED] * 2
     assert [shop.look(member).phase for member in members[1:]] == ["queued, 1 ahead", "queued, 2 ahead"]
-    assert len(shop.pids("mediabroker_local.runner")) == 1
+    assert len(shop.pids("mediabroker_local.processes.runner")) == 1
     shop.open_gate()
     for member in members:
         assert shop.wait(member).state is JobState.SUCCEEDED
@@ -172,7 +172,7 @@ def test_no_secret_of_the_submitter_is_on_a_childs_command_line_or_in_a_job_fold
         monkeypatch.setenv(name, f"canary-{name}")
     member = shop.submit(shop.gated(), shop.transcode())
     shop.wait_at_gate()
-    children = ("mediabroker_local.runner", "mediabroker_local.worker", "gated-ffmpeg")
+    children = ("mediabroker_local.processes.runner", "mediabroker_local.processes.worker", "gated-ffmpeg")
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for each in children for pid in shop.pids(each)]
     assert len(lines) >= len(children)
     shop.open_gate()

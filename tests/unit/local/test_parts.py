@@ -15,13 +15,13 @@ from mediabroker.media.publish import workplace
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 from mediabroker.states import JobState
-from mediabroker_local.folder import JobFolder, write_atomically
-from mediabroker_local.locks import LockTimeoutError, take_lock, try_lock
-from mediabroker_local.processes import build_environment
-from mediabroker_local.progress import Reporter
-from mediabroker_local.spool import Spool
-from mediabroker_local.staging import Staging
-from mediabroker_local.verdicts import crash_error, parse_observation
+from mediabroker_local.jobs.folder import JobFolder, write_atomically
+from mediabroker_local.jobs.progress import Reporter
+from mediabroker_local.jobs.spool import Spool
+from mediabroker_local.jobs.staging import Staging
+from mediabroker_local.jobs.verdicts import crash_error, parse_observation
+from mediabroker_local.processes.commands import build_environment
+from mediabroker_local.processes.locks import LockTimeoutError, take_lock, try_lock
 from tests.watching import half_done, unflushable
 
 

@@ -24,7 +24,7 @@ spec = Transcode(input=clip, output=folder + '/out.mp4')
 member = driver.run(driver.provider.submit(spec, None, new_context(spec, token='left'))).members[0]
 print(member.model_dump_json(), flush=True)
 """
-_RUNNER, _WORKER, _FFMPEG = "mediabroker_local.runner", "mediabroker_local.worker", "gated-ffmpeg"
+_RUNNER, _WORKER, _FFMPEG = "mediabroker_local.processes.runner", "mediabroker_local.processes.worker", "gated-ffmpeg"
 
 
 @pytest.mark.parametrize("death", ["os.kill(0, signal.SIGINT)", "os.kill(os.getpid(), signal.SIGKILL)"])

@@ -15,7 +15,7 @@ from mediabroker.states import JobState
 from tests.clips import make_clip
 from tests.unit.local.rig import Workshop, until
 
-_WORKER, _ENGINE = "mediabroker_local.worker", "neuron_worker run"
+_WORKER, _ENGINE = "mediabroker_local.processes.worker", "neuron_worker run"
 _FRAMES = 150
 
 
@@ -81,7 +81,7 @@ def test_cancelled_upscaling_leaves_no_process_and_no_file(shop: Workshop, long_
 def test_engine_dies_with_its_worker(shop: Workshop, long_clip: Path) -> None:
     member = shop.submit(shop.driver(max_worker_attempts=1), _upscale(shop, long_clip))
     _wait_for_frames(shop, member)
-    shop.kill("mediabroker_local.runner", _WORKER)
+    shop.kill("mediabroker_local.processes.runner", _WORKER)
     shop.wait_gone("neuron_worker", timeout_s=2)
     assert shop.wait(member).state is JobState.FAILED
     assert not shop.products()

@@ -10,7 +10,7 @@ import pytest
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import Rendition, Transcode, VideoEncoder
 from mediabroker.media.arguments import TranscodeSettings, build_hls, build_mp4, choose_codec
-from mediabroker.media.ladder import Rung
+from mediabroker.media.ladders.ladder import Rung
 from mediabroker.media.probe import Source
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
 

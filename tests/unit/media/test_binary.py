@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
-from mediabroker.media.binary import describe_ffmpeg, find_ffmpeg
+from mediabroker.media.ffmpeg.binary import describe_ffmpeg, find_ffmpeg
 
 
 def _fake(path: Path, version: str, encoders: str = "libx264 aac") -> Path:

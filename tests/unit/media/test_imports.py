@@ -10,8 +10,9 @@ import sys
 for name in ("av", "numpy", "ffmpeg", "imageio_ffmpeg", "PIL"):
     sys.modules[name] = None
 import mediabroker.media
-import mediabroker.media.binary, mediabroker.media.process, mediabroker.media.publish
-import mediabroker.media.ladder, mediabroker.media.limits, mediabroker.media.playlist, mediabroker.media.progress
+import mediabroker.media.ffmpeg.binary, mediabroker.media.ffmpeg.process, mediabroker.media.publish
+import mediabroker.media.ladders.ladder, mediabroker.media.ffmpeg.limits, mediabroker.media.ladders.playlist
+import mediabroker.media.ffmpeg.progress
 import mediabroker.media.slices, mediabroker.media.sniff
 """
 

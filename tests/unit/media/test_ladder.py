@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediabroker.jobs import Rendition
-from mediabroker.media.ladder import bits_for, choose_rungs, display_size
+from mediabroker.media.ladders.ladder import bits_for, choose_rungs, display_size
 from mediabroker.results import MediaDetails, VideoStream
 
 

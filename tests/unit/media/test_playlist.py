@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from mediabroker.media.playlist import (
+from mediabroker.media.ladders.playlist import (
     Segment,
     Variant,
     avc_codec,

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.limits import MediaLimits
+from mediabroker.media.ffmpeg.limits import MediaLimits
 from mediabroker.media.probe import is_variable, open_input, probe
 from mediabroker.media.sniff import sniff
 from mediabroker.media.source import open_as

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.binary import find_ffmpeg
-from mediabroker.media.limits import ProcessLimits
-from mediabroker.media.process import build_input_options, run_ffmpeg
-from mediabroker.media.progress import Progress
+from mediabroker.media.ffmpeg.binary import find_ffmpeg
+from mediabroker.media.ffmpeg.limits import ProcessLimits
+from mediabroker.media.ffmpeg.process import build_input_options, run_ffmpeg
+from mediabroker.media.ffmpeg.progress import Progress
 from tests import clips
 
 _PATTERN = ["-f", "lavfi", "-i", "testsrc=s=64x48:d=600", "-f", "null", "-"]
@@ -203,7 +203,10 @@ def test_W15_ffmpeg_dies_with_its_worker_and_outlives_the_thread_that_started_it
     call = f"run_ffmpeg([], binary=Path({str(tmp_path / 'ffmpeg')!r}), cwd=Path({str(tmp_path)!r}))"
     if from_thread:
         call = f"threading.Thread(target=lambda: {call}).start(); time.sleep(600)"
-    code = f"import threading, time\nfrom pathlib import Path\nfrom mediabroker.media.process import run_ffmpeg\n{call}"
+    code = (
+        f"import threading, time\nfrom pathlib import Path\nfrom mediabroker.media.ffmpeg.process import run_ffmpeg\n"
+    )
+    code += call
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     try:
         assert _until((tmp_path / "pid").exists, 20)

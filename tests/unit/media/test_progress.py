@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediabroker.errors import ErrorCode
-from mediabroker.media.failures import classify_exit, readable_tail, truncation
-from mediabroker.media.progress import Progress, ProgressParser
+from mediabroker.media.ffmpeg.failures import classify_exit, readable_tail, truncation
+from mediabroker.media.ffmpeg.progress import Progress, ProgressParser
 
 
 def _feed(parser: ProgressParser, *lines: str) -> Progress | None:

@@ -14,8 +14,8 @@ import pytest
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.jobs import Rendition, VideoEncoder
+from mediabroker.media.ffmpeg.progress import Progress
 from mediabroker.media.probe import open_input, probe
-from mediabroker.media.progress import Progress
 from mediabroker.media.transcode import TranscodeSettings, transcode
 from tests import clips
 

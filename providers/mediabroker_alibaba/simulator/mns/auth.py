@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
-from mediabroker_alibaba.mns_signing import sign, string_to_sign
+from mediabroker_alibaba.mns.signing import sign, string_to_sign
 from mediabroker_alibaba.simulator.clock import MAX_SKEW
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 from mediabroker_alibaba.simulator.server import Request

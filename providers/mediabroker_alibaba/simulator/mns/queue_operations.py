@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mediabroker.markup import local_name
 from mediabroker_alibaba.documents import Tree
-from mediabroker_alibaba.mns_wire import build_document
+from mediabroker_alibaba.mns.wire import build_document
 from mediabroker_alibaba.simulator.mns.queues import LIMITS, Message, SimulatedQueue, within_limits
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 from mediabroker_alibaba.simulator.mns.requests import Ask, Said, texts, tree

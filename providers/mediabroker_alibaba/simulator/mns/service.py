@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 
-from mediabroker_alibaba.mns_wire import build_document
+from mediabroker_alibaba.mns.wire import build_document
 from mediabroker_alibaba.simulator.faults import Fault, spoil
 from mediabroker_alibaba.simulator.mns.auth import authenticate
 from mediabroker_alibaba.simulator.mns.queue_operations import QUEUE_OPERATIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mediabroker_alibaba.documents import Tree
-from mediabroker_alibaba.mns_wire import build_document
+from mediabroker_alibaba.mns.wire import build_document
 from mediabroker_alibaba.simulator.mns.queue_operations import Operation
 from mediabroker_alibaba.simulator.mns.queues import within_limits
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError

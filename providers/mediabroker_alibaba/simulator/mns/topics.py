@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mediabroker.clock import Clock
-from mediabroker_alibaba.mns_wire import build_document
+from mediabroker_alibaba.mns.wire import build_document
 from mediabroker_alibaba.simulator.mns.refusals import MnsRefusedError
 
 __all__ = ["Published", "SimulatedTopic", "Subscription", "queue_of_endpoint"]

@@ -18,10 +18,10 @@ from mediabroker_alibaba.simulator.mps.checks import (
     listed_ids,
     required,
 )
-from mediabroker_alibaba.simulator.mps.engine import Engine
 from mediabroker_alibaba.simulator.mps.jobs import Job, Kind, Place, stamp
 from mediabroker_alibaba.simulator.mps.paging import page_of
 from mediabroker_alibaba.simulator.mps.pipelines import find_pipeline
+from mediabroker_alibaba.simulator.mps.progression import Engine
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid
 from mediabroker_alibaba.simulator.mps.state import Shelf
 

@@ -9,10 +9,10 @@ import json
 
 from mediabroker_alibaba.simulator.mps.answers import Json
 from mediabroker_alibaba.simulator.mps.checks import Call, check_id, check_user_data, json_object, oss_url, required
-from mediabroker_alibaba.simulator.mps.engine import Engine
 from mediabroker_alibaba.simulator.mps.jobs import Job
 from mediabroker_alibaba.simulator.mps.messages import parse_notify_url
 from mediabroker_alibaba.simulator.mps.pipelines import find_pipeline
+from mediabroker_alibaba.simulator.mps.progression import Engine
 from mediabroker_alibaba.simulator.mps.refusals import invalid
 from mediabroker_alibaba.simulator.mps.state import Shelf
 

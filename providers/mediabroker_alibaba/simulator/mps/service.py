@@ -11,9 +11,9 @@ from mediabroker_alibaba.simulator.faults import Fault, spoil
 from mediabroker_alibaba.simulator.mps import looks, pipelines, production, transcodes
 from mediabroker_alibaba.simulator.mps.answers import Json, build_answer, build_refusal
 from mediabroker_alibaba.simulator.mps.checks import Call
-from mediabroker_alibaba.simulator.mps.engine import Engine
 from mediabroker_alibaba.simulator.mps.jobs import Executor, Template
 from mediabroker_alibaba.simulator.mps.limits import RateLimits, throttling
+from mediabroker_alibaba.simulator.mps.progression import Engine
 from mediabroker_alibaba.simulator.mps.refusals import RpcError, invalid, missing
 from mediabroker_alibaba.simulator.mps.rpc import build_string_to_sign, mismatch, read_params, verify
 from mediabroker_alibaba.simulator.mps.settings import check_settings

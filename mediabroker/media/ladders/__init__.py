@@ -1,0 +1,1 @@
+"""HLS ladders: their rungs, their playlists and their publication."""

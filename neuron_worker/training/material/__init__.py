@@ -1,0 +1,1 @@
+"""Training material: pictures, drawings and what encoders leave of them."""

@@ -1,0 +1,1 @@
+"""The trained network, its merged branches and its exported graphs."""

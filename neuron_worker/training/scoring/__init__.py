@@ -1,0 +1,1 @@
+"""Scores of trained networks, and the cards that show them."""

@@ -1,0 +1,1 @@
+"""Upscaling of video: plan, slices, merge."""

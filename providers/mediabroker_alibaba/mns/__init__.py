@@ -1,0 +1,1 @@
+"""Simple Message Queue (MNS): the event source and its client."""

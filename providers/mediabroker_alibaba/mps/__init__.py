@@ -1,0 +1,1 @@
+"""ApsaraVideo Media Processing (MPS): the provider and its requests."""

@@ -1,0 +1,1 @@
+"""Object Storage Service (OSS): the object store and its client."""

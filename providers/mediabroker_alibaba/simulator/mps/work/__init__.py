@@ -1,0 +1,1 @@
+"""The media work behind simulated MPS jobs."""

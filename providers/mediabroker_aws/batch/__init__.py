@@ -1,0 +1,1 @@
+"""AWS Batch: the provider and its requests."""

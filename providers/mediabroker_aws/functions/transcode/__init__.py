@@ -1,0 +1,1 @@
+"""The transcoding service, as it runs in Lambda."""

@@ -1,0 +1,1 @@
+"""The super-resolution service: the provider that calls it over HTTP."""

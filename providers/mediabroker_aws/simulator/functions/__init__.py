@@ -1,0 +1,1 @@
+"""AWS Lambda and API Gateway on loopback."""

@@ -1,0 +1,1 @@
+"""The contract rigs of this package's providers."""

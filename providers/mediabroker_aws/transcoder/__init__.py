@@ -1,0 +1,1 @@
+"""The Lambda transcoder: the provider that invokes it."""

@@ -1,0 +1,1 @@
+"""One job as a folder, and the spool of all jobs."""

@@ -1,0 +1,1 @@
+"""The processes of this provider: supervisor, worker and leash."""
