@@ -1,10 +1,8 @@
 """The supervisor: a small detached process that runs jobs of one spool, one after another, until none is left.
 
-`python -m mediabroker_local.processes.runner --root R --slot FD`: there are at most `max_parallel` of them, because each
-holds one of the spool's slots. The job's lock and the slot are inherited by the worker, so nothing is taken twice when only
-the supervisor dies. A worker that dies without a word is started again, and goes on where it stopped.
-
-Standard library only: it stays resident beside the work.
+`python -m mediabroker_local.processes.runner --root R --slot FD`: there are at most `max_parallel` of them, because
+each holds one of the spool's slots. The job's lock and the slot are inherited by the worker, so nothing is taken twice
+when only the supervisor dies. A worker that dies without a word is started again, and goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -203,9 +203,7 @@ def test_W15_ffmpeg_dies_with_its_worker_and_outlives_the_thread_that_started_it
     call = f"run_ffmpeg([], binary=Path({str(tmp_path / 'ffmpeg')!r}), cwd=Path({str(tmp_path)!r}))"
     if from_thread:
         call = f"threading.Thread(target=lambda: {call}).start(); time.sleep(600)"
-    code = (
-        f"import threading, time\nfrom pathlib import Path\nfrom mediabroker.media.ffmpeg.process import run_ffmpeg\n"
-    )
+    code = "import threading, time\nfrom pathlib import Path\nfrom mediabroker.media.ffmpeg.process import run_ffmpeg\n"
     code += call
     worker = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     try:
