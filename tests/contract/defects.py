@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filmvault import VaultProvider, copy_id
-from filmvault.rig import VaultRig
-from filmvault.wire import VaultTransport
+from acme_vault import VaultProvider, copy_id
+from acme_vault.rig import VaultRig
+from acme_vault.wire import VaultTransport
 
 from mediabroker.errors import ErrorCode, JobError, ProviderError
 from mediabroker.results import VideoResult
@@ -179,7 +179,7 @@ class FindsTheWrongJob(_Wrong):
 
 class ParseRaises(_Wrong):
     def parse(self, message: Mapping[str, Any]) -> list[Observation] | None:
-        return super().parse(message) if message["from"] == "filmvault" else None
+        return super().parse(message) if message["from"] == "acme-vault" else None
 
 
 class TakesStrangersMessages(_Wrong):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mediabroker.testing.plugin import make_rig
+from tests.acme import installed
 
-THIRD_PARTY = Path(__file__).parents[1] / "thirdparty"
+THIRD_PARTY = installed()
 
 
 def run_contract(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +30,7 @@ def run_contract(folder: Path, *options: str) -> subprocess.CompletedProcess[str
 
 
 def test_an_installed_providers_rig_is_found_and_tested(tmp_path: Path) -> None:
-    done = run_contract(tmp_path, "--provider", "filmvault", "-k", "capabilities or unknown_id")
+    done = run_contract(tmp_path, "--provider", "acme-vault", "-k", "capabilities or unknown_id")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
@@ -38,10 +39,10 @@ def test_without_a_choice_the_known_rigs_are_named(tmp_path: Path) -> None:
     done = run_contract(tmp_path)
     assert done.returncode != 0
     assert "--provider" in done.stdout + done.stderr
-    assert "filmvault" in done.stdout + done.stderr
+    assert "acme-vault" in done.stdout + done.stderr
 
 
 def test_an_unknown_provider_is_answered_with_the_known_rigs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(THIRD_PARTY)
-    with pytest.raises(pytest.UsageError, match=r"no contract rig for 'nobody'; rigs are there for .*filmvault"):
+    with pytest.raises(pytest.UsageError, match=r"no contract rig for 'nobody'; rigs are there for .*acme-vault"):
         make_rig("nobody", tmp_path)

@@ -11,10 +11,11 @@ import pytest
 from defusedxml import ElementTree
 
 from mediabroker.testing.contract import ProviderContract
+from tests.acme import installed
 from tests.contract.caught_by import CAUGHT_BY
 
 HERE = Path(__file__).parent
-THIRD_PARTY = HERE.parent / "thirdparty"
+THIRD_PARTY = installed()
 
 SUITE = """
 import pytest

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mediabroker import Broker, ErrorCode, JobFailedError, JobRef, JobState, SuperResolution, UnsupportedError
+from tests.acme import installed
 
-THIRD_PARTY = Path(__file__).parents[1] / "thirdparty"
+THIRD_PARTY = installed()
 
 if TYPE_CHECKING:
-    from filmvault.simulator import Vault
+    from acme_vault.simulator import Vault
 
 
 @pytest.fixture
 def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
     monkeypatch.syspath_prepend(THIRD_PARTY)
-    from filmvault.simulator import Vault
+    from acme_vault.simulator import Vault
 
     with closing(Vault(eager=True)) as vault:
         yield vault
@@ -28,12 +29,12 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 
 @pytest.fixture
 def config(vault: Vault, tmp_path: Path) -> Path:
-    from filmvault.simulator import API_KEY
+    from acme_vault.simulator import API_KEY
 
     config = tmp_path / "mediabroker.toml"
     config.write_text(
         f'store = "sqlite:///{tmp_path}/jobs.db"\n\n'
-        f'[providers.archive]\ntype = "filmvault"\nendpoint = "{vault.endpoint}"\napi_key = "{API_KEY}"\n'
+        f'[providers.archive]\ntype = "acme-vault"\nendpoint = "{vault.endpoint}"\napi_key = "{API_KEY}"\n'
     )
     return config
 
@@ -46,7 +47,7 @@ def film(tmp_path: Path) -> Path:
 
 
 def test_a_third_partys_job_runs_from_configuration_to_result(config: Path, vault: Vault, film: Path) -> None:
-    from filmvault import ArchiveCopy
+    from acme_vault import ArchiveCopy
 
     kept = film.with_suffix(".kept")
     with Broker.from_config(config) as broker:
@@ -60,7 +61,7 @@ def test_a_third_partys_job_runs_from_configuration_to_result(config: Path, vaul
 
 
 def test_a_third_partys_failure_reaches_the_caller_in_the_common_words(config: Path, film: Path, vault: Vault) -> None:
-    from filmvault import ArchiveCopy
+    from acme_vault import ArchiveCopy
 
     vault.eager = False
     with Broker.from_config(config) as broker:

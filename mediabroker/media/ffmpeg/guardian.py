@@ -15,6 +15,8 @@ import select
 import signal
 import sys
 
+__all__ = ["main"]
+
 _CHECK_S = 0.25
 _PR_SET_PDEATHSIG = 1
 """Source: Linux, include/uapi/linux/prctl.h."""

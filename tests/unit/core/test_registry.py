@@ -7,8 +7,9 @@ import pytest
 
 from mediabroker.errors import ConfigurationError, MissingDependencyError
 from mediabroker.registry import PROVIDER_GROUP, create_provider, provider_types
+from tests.acme import installed
 
-THIRD_PARTY = Path(__file__).parents[2] / "thirdparty"
+THIRD_PARTY = installed()
 
 
 class Plugins:
@@ -95,5 +96,5 @@ def test_what_is_no_provider_class_is_refused(plugins: Plugins, source: str) -> 
 
 def test_a_third_partys_provider_is_found_by_its_metadata_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(THIRD_PARTY)
-    provider = create_provider("archive", "filmvault", {"endpoint": "http://127.0.0.1:9", "api_key": "k"})
-    assert (provider.name, provider.type) == ("archive", "filmvault")
+    provider = create_provider("archive", "acme-vault", {"endpoint": "http://127.0.0.1:9", "api_key": "k"})
+    assert (provider.name, provider.type) == ("archive", "acme-vault")

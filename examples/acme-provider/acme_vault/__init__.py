@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from filmvault.wire import VaultTransport
+from acme_vault.wire import VaultTransport
 from mediabroker.errors import ErrorCode, JobError, ProviderError
 from mediabroker.jobs import JobSpec
 from mediabroker.results import JobResult, Output
@@ -44,7 +44,7 @@ class ArchiveCopy(JobSpec[JobResult], frozen=True):
 class VaultProvider(Provider):
     """Settings: `endpoint` (URL) and `api_key`."""
 
-    type = "filmvault"
+    type = "acme-vault"
 
     def capabilities(self) -> Capabilities:
         scheme = frozenset({"file"})
@@ -88,7 +88,7 @@ class VaultProvider(Provider):
 
     def parse(self, message: Mapping[str, Any]) -> list[Observation] | None:
         film = message.get("film")
-        if message.get("from") != "filmvault" or not isinstance(film, dict) or not isinstance(film.get("copy"), str):
+        if message.get("from") != "acme-vault" or not isinstance(film, dict) or not isinstance(film.get("copy"), str):
             return None
         return [observe(film)]
 

@@ -1,4 +1,4 @@
-"""How the contract suite tests this provider: `pytest --pyargs mediabroker.testing.contract --provider filmvault`."""
+"""How the contract suite tests this provider: `pytest --pyargs mediabroker.testing.contract --provider acme-vault`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from filmvault import ArchiveCopy, VaultProvider
-from filmvault.simulator import API_KEY, Vault
+from acme_vault import ArchiveCopy, VaultProvider
+from acme_vault.simulator import API_KEY, Vault
 from mediabroker.spi import Call
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
@@ -20,7 +20,7 @@ STEPS = {JobState.QUEUED: 0, JobState.RUNNING: 1, JobState.SUCCEEDED: 2, JobStat
 class VaultRig(Rig):
     """A vault of its own for each test; jobs stand still until they are nudged."""
 
-    type = "filmvault"
+    type = "acme-vault"
     kind = "archive_copy"
     secret = API_KEY
     idempotent_creates = True
@@ -71,7 +71,7 @@ class VaultRig(Rig):
         return [lambda: driver.perform(no_target), intrude]
 
     def messages(self, started: Started) -> Sequence[Mapping[str, JsonValue]]:
-        return [{"from": "filmvault", "film": dict(self._vault.copies[started.members[0].native_id])}]
+        return [{"from": "acme-vault", "film": dict(self._vault.copies[started.members[0].native_id])}]
 
     def close(self) -> None:
         self._vault.close()

@@ -11,13 +11,14 @@ import pytest
 from mediabroker.testing.contract import ProviderContract
 from mediabroker.testing.plugin import make_rig
 from mediabroker.testing.rig import Rig
+from tests.acme import installed
 
-THIRD_PARTY = Path(__file__).parents[1] / "thirdparty"
+THIRD_PARTY = installed()
 
 
-class TestFilmVault(ProviderContract):
+class TestAcmeVault(ProviderContract):
     @pytest.fixture
     def rig(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
         monkeypatch.syspath_prepend(THIRD_PARTY)
-        with closing(make_rig("filmvault", tmp_path)) as rig:
+        with closing(make_rig("acme-vault", tmp_path)) as rig:
             yield rig
