@@ -8,6 +8,7 @@
 #                                 (test-torch: the tests that need torch and OpenVINO, which are large)
 #   make interop                  clients of Alibaba Cloud that nobody here wrote, against its simulator
 #   make bench bench-engine docs  measure; write the generated reference pages
+#   make site docs-serve          build the documentation as a site; show it on loopback while it is edited
 
 PYTHON ?= python3
 VIDEO ?= examples/demo/sample-480x270.mp4
@@ -20,7 +21,7 @@ export VIDEO SCALE OUT
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist interop bench bench-engine bench-aws bench-alibaba docs clean
+.PHONY: help demo demo-aws demo-alibaba test test-torch check lint types imports dist interop bench bench-engine bench-aws bench-alibaba docs site docs-serve clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,7 +73,7 @@ test: .venv/dev.stamp
 test-torch: .venv/torch.stamp
 	$(BIN)/python -m pytest tests/worker/test_compile.py tests/worker/test_silence.py tests/worker/test_runtime_*.py tests/worker/test_training_*.py $(ARGS)
 
-check: lint types imports dist
+check: lint types imports dist site
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -116,6 +117,15 @@ bench-alibaba: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/typer mediabroker.cli.app utils docs --name mediabroker --title 'The command line' --output docs/reference/commands.md
 	$(BIN)/python -m mediabroker_alibaba.catalogue_page > docs/reference/smart-production.md
+	$(BIN)/python -m docs.generate.fields > docs/reference/fields.md
+	$(BIN)/python -m docs.generate.lines README.md docs/howto/add-a-provider.md
+
+# The documentation as a site: `site` builds it, strictly, and `docs-serve` shows it on loopback while it is edited.
+site: .venv/dev.stamp
+	$(BIN)/mkdocs build --quiet --site-dir build/site
+
+docs-serve: .venv/dev.stamp
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
 
 clean:
 	rm -rf .venv build demo-out
