@@ -40,7 +40,7 @@ class _Stack:
 def _deploy(
     terminal: Terminal,
     stack: _Stack,
-    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="As aws.")],
+    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="Such as aws or alibaba.")],
     template: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the template and the container files there.")
     ] = None,

@@ -1,0 +1,1 @@
+"""What an Alibaba Cloud account needs for this package."""
