@@ -47,7 +47,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediabroker.errors import ConfigurationError
-from mediabroker.models import readable
+from mediabroker.models import Unpicklable, readable
 from mediabroker.refs import MediaURI, Scheme
 
 if sys.version_info >= (3, 11):
@@ -88,7 +88,7 @@ StagingPlace = Annotated[MediaURI, AfterValidator(_staging_place)]
 """A folder, with or without the slash at its end."""
 
 
-class ProviderSettings(BaseModel):
+class ProviderSettings(Unpicklable, BaseModel):
     """One provider instance; what the plug-in itself understands stands beside `type`."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -124,7 +124,7 @@ class RouteSettings(BaseModel):
     """In all; default: one for each provider. With more, the order begins anew, for failures worth another try."""
 
 
-class BrokerSettings(BaseSettings):
+class BrokerSettings(Unpicklable, BaseSettings):
     """All that can be configured. Times are seconds."""
 
     model_config = SettingsConfigDict(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from mediabroker.errors import ConfigurationError, InvalidJobError
 from mediabroker.redaction import keep_secret
 
-__all__ = ["Value", "build_settings", "readable"]
+__all__ = ["Unpicklable", "Value", "build_settings", "readable"]
 
 
 class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -31,6 +31,17 @@ class Value(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
 
     # Parts of other values are validated as usual, with the findings of the whole.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # how pydantic knows its own
+
+
+class Unpicklable:
+    """Settings with this base are loaded in each process that needs them: a pickle would show their secrets.
+
+    Raises:
+        TypeError: the value is pickled.
+    """
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} may hold secrets; load it in the other process instead")
 
 
 S = TypeVar("S", bound=Value)

@@ -77,7 +77,10 @@ class MediaURI(str):
         # A trailing slash means "folder" to some kinds; abspath would drop it.
         folder = "/" if text.endswith("/") and text != "/" else ""
         # As text, because a Path forgets the "./" that keeps a name which begins with "~" a name.
-        path = posixpath.normpath(Path(posixpath.expanduser(text)).absolute()) + folder
+        try:
+            path = posixpath.normpath(Path(posixpath.expanduser(text)).absolute()) + folder
+        except FileNotFoundError:
+            raise InvalidJobError(f"{text!r:.200}: the working directory was deleted; give an absolute path") from None
         path = "/" + path.lstrip("/")  # POSIX lets two leading slashes stand, and one file would have two names
         return cls._make("file://" + quote(path), "file", "", path)
 

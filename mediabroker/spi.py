@@ -186,10 +186,16 @@ class Member(Value, frozen=True):
 
 
 class Recovered(Value, frozen=True):
-    """An attempt that another host has submitted, as the vendor's own answers tell it."""
+    """An attempt that another host has submitted, as the vendor's own answers describe it.
+
+    `proof` says what confirms the origin. `vendor`: the account or service that this provider is configured for.
+    `token`: it was read from a place that the message named, such as a bucket that the sender may own; the broker then
+    adopts the job only if the token was made under its key.
+    """
 
     origin: Origin
     members: tuple[Member, ...]
+    proof: Literal["vendor", "token"] = "vendor"
 
 
 class Submitted(Value, frozen=True):

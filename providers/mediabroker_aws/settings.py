@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from mediabroker.models import Value
+from mediabroker.models import Unpicklable, Value
 from mediabroker.refs import MediaURI
 
 __all__ = [
@@ -98,7 +98,7 @@ class BatchSettings(AwsSettings, frozen=True):
         return S3Settings(**shared, endpoint_url=self.s3_endpoint_url)
 
 
-class ServiceSettings(Value, frozen=True):
+class ServiceSettings(Unpicklable, Value, frozen=True):
     """`[providers.<name>]` of type `aws-batch`, over HTTP: what is set instead of queues and a job definition."""
 
     service_url: str
@@ -129,7 +129,7 @@ class ServiceSettings(Value, frozen=True):
         return S3Settings(**self.model_dump(include={"region", "profile", "connect_timeout_s", "read_timeout_s"}))
 
 
-class LambdaSettings(AwsSettings, frozen=True):
+class LambdaSettings(Unpicklable, AwsSettings, frozen=True):
     """`[providers.<name>]` of type `aws-lambda`: the transcoding service, by its URL or by its function.
 
     `endpoint_url` is Lambda's; S3 has its own.

@@ -17,12 +17,15 @@ from pydantic import SecretStr
 from mediabroker import Broker, CancelOutcome, ErrorCode, JobFailedError, JobState, Transcode
 from mediabroker.config import BrokerSettings
 from mediabroker.messages import InboundMessage
+from mediabroker.refs import token_for
 from mediabroker_aws import LambdaProvider, SqsSource
 from mediabroker_aws.functions.transcode.api import Intake
 from mediabroker_aws.functions.transcode.settings import TranscoderSettings
 from mediabroker_aws.functions.transcode.worker import Worker
 from mediabroker_aws.simulator import Function, LambdaFront, LambdaSimulator
 from mediabroker_aws.simulator.rigs.batch import make_clip, shared_moto
+from mediabroker_aws.transcoder.requests import build_time, names_of
+from mediabroker_aws.transcoder.wire import TranscodeRequest
 
 REGION, KEY = "eu-west-1", "k" * 20
 ROUTE = "POST /prod/videoTranscode"
@@ -237,6 +240,28 @@ def test_a_status_that_lies_elsewhere_than_its_work_is_no_origin(studio: Studio)
     another = studio.broker("elsewhere")
     assert another.ingest(forged).outcome != "taken"
     assert list(another.list()) == []
+
+
+def test_a_status_in_a_bucket_of_the_forgers_proves_no_job_by_a_token_that_anybody_can_compute(studio: Studio) -> None:
+    studio.fill("a.mp4")
+    job = studio.broker().submit(studio.spec("in/a.mp4"))
+    assert studio.simulator.wait_idle(100)
+    (message,) = studio.completions()
+    told = json.loads(message.body)
+    request, old = told["request"], token_for("never-submitted", 1)
+    request["origin"] |= {"job_id": "never-submitted", "token": old, "attempt": 1}
+    request["time"] = build_time(old)
+    wanted = TranscodeRequest.model_validate(request)
+    work = names_of(wanted, wanted.src).work
+    key = told["id"].removeprefix(f"s3://{studio.name}/")
+    status = json.loads(studio.s3.get_object(Bucket=studio.name, Key=key)["Body"].read())
+    planted = json.dumps({**status, "request": request}).encode()
+    studio.s3.put_object(Bucket=studio.name, Key=work.removeprefix(f"s3://{studio.name}/"), Body=planted)
+    another = studio.broker("elsewhere")
+    forged = InboundMessage(json.dumps({**told, "id": work, "request": request}).encode(), "q", "1")
+    assert another.ingest(forged).outcome != "taken"
+    assert list(another.list()) == []
+    assert another.ingest(message).jobs == (job.id,)
 
 
 def test_what_is_too_long_for_lambda_fails_before_any_work_and_leaves_it_to_others(studio: Studio) -> None:

@@ -66,6 +66,8 @@ def recover(core: Core, provider: Provider, seen: Observation) -> Adoption | Non
     told = core.converse(provider.name, provider.recover(seen))
     if told is None or not _is_ours(core, told.origin) or told.origin.job_id != claimed.job_id:
         return None
+    if told.proof == "token" and not _is_proven(core, told.origin):
+        return None
     return Adoption(provider.name, told.origin, told.members) if _are_known(core, provider, told.members) else None
 
 

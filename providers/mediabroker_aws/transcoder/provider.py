@@ -164,7 +164,7 @@ class LambdaProvider(Provider):
         return states.parse_message(message, region=self.region)
 
     def recover(self, seen: Observation) -> Flow[Recovered | None]:
-        """See `Provider.recover`; the request, with its origin, is the one in the work's own status."""
+        """See `Provider.recover`; the origin is in the work's status, in the bucket that the message names."""
         reply: Any = yield from ask(requests.build_status(seen.native_id))
         if reply["status"] is None:
             return None
@@ -174,7 +174,7 @@ class LambdaProvider(Provider):
         members = yield from self._members(request)
         if seen.native_id not in {each.native_id for each in members}:
             return None  # a status that lies elsewhere than the work that it describes
-        return Recovered(origin=request.origin, members=tuple(members))
+        return Recovered(origin=request.origin, members=tuple(members), proof="token")
 
     def classify(self, failure: ProviderError) -> JobError:
         return refusal_error(failure)

@@ -257,3 +257,15 @@ def test_tokens_under_a_key_need_the_key_and_say_their_form() -> None:
     assert len({old, keyed, token_for("job", 2, key=b"k" * 32), token_for("job", 1, key=b"j" * 32)}) == 4
     assert (keyed[0], len(old), len(keyed)) == ("v", 26, 27)
     assert old == "z47eknzofuw34aykeyazb2227y", "tokens of attempts that earlier releases have stored"
+
+
+def test_a_relative_path_in_a_deleted_working_directory_asks_for_an_absolute_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InvalidJobError, match=r"in\.mp4.*absolute path"):
+        MediaURI("in.mp4")
+    assert MediaURI("/in.mp4").key == "/in.mp4"
