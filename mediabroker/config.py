@@ -48,7 +48,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mediabroker.errors import ConfigurationError
 from mediabroker.models import Unpicklable, readable
-from mediabroker.refs import MediaURI, Scheme
+from mediabroker.refs import MediaURI, Scheme, known_schemes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,6 +88,15 @@ StagingPlace = Annotated[MediaURI, AfterValidator(_staging_place)]
 """A folder, with or without the slash at its end."""
 
 
+def _known(scheme: Scheme) -> Scheme:
+    if scheme not in known_schemes():
+        raise ValueError(f"{scheme!r} is no scheme of a media URI here; use {', '.join(known_schemes())}")
+    return scheme
+
+
+KnownScheme = Annotated[Scheme, AfterValidator(_known)]
+
+
 class ProviderSettings(Unpicklable, BaseModel):
     """One provider instance; what the plug-in itself understands stands beside `type`."""
 
@@ -117,8 +126,8 @@ class RouteSettings(BaseModel):
 
     providers: tuple[str, ...] = Field(min_length=1)
     kinds: tuple[str, ...] = ()
-    input_schemes: tuple[Scheme, ...] = ()
-    output_schemes: tuple[Scheme, ...] = ()
+    input_schemes: tuple[KnownScheme, ...] = ()
+    output_schemes: tuple[KnownScheme, ...] = ()
     region: str | None = None
     max_attempts: int | None = Field(default=None, ge=1, le=100)
     """In all; default: one for each provider. With more, the order begins anew, for failures worth another try."""

@@ -1,6 +1,10 @@
-"""What can be asked for. A kind names an effect; its type parameter is the type of its result.
+r"""What can be asked for. A kind names an effect; its type parameter is the type of its result.
 
-    class SuperResolution(JobSpec[VideoResult])     broker.run(SuperResolution(...)) -> VideoResult
+    ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
+SliceSeconds = Annotated[float, Field(ge=0.1, le=3600)]
+
+
+class SuperResolution(JobSpec[VideoResult])     broker.run(SuperResolution(...)) -> VideoResult
 
 Third parties subclass `JobSpec` with their own `kind`; defining the class is enough for `JobSpec.parse` to read it.
 Offered in the entry-point group `mediabroker.kinds` under its kind, it is also found where nobody has imported it.
@@ -12,7 +16,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias
 
 from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 from typing_extensions import Self, TypeVar
@@ -64,13 +68,21 @@ class VideoEncoder(Value, frozen=True):
     codec: Literal["auto", "h264", "h265"] = "auto"
     """`auto` keeps what the source needs: h265 main10 for more than 8 bits, else h264."""
     crf: float | None = Field(default=None, ge=0, le=51)
-    bitrate_bps: int | None = Field(default=None, ge=10_000, le=400_000_000)
+    video_bitrate_bps: int | None = Field(default=None, ge=10_000, le=400_000_000)
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "veryfast"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, given: Any) -> Any:
+        """Read stored jobs and documents of releases that called the bit rate `bitrate_bps`."""
+        if isinstance(given, Mapping) and "bitrate_bps" in given and "video_bitrate_bps" not in given:
+            return {"video_bitrate_bps" if name == "bitrate_bps" else name: value for name, value in given.items()}
+        return given
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        if self.crf is not None and self.bitrate_bps is not None:
-            raise ValueError("give crf or bitrate_bps, not both")
+        if self.crf is not None and self.video_bitrate_bps is not None:
+            raise ValueError("give crf or video_bitrate_bps, not both")
         return self
 
 
@@ -177,6 +189,10 @@ def _offered() -> Mapping[str, EntryPoint]:
     return offered(KIND_GROUP, "kind")
 
 
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
+SliceSeconds = Annotated[float, Field(ge=0.1, le=3600)]
+
+
 class SuperResolution(JobSpec[VideoResult], frozen=True):
     """Raise the resolution of a video by `scale` in both directions, frame for frame.
 
@@ -186,8 +202,8 @@ class SuperResolution(JobSpec[VideoResult], frozen=True):
     kind: Literal["super_resolution"] = "super_resolution"
     output: GivenURI = Field()  # as a call, so that checkers do not inherit the default of `JobSpec.output`
     scale: Literal[2, 4] = 2
-    model: str = Field(default="fast", pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
-    slice_s: float = Field(default=60.0, ge=0.5, le=3600)
+    model: ModelName = "fast"
+    slice_s: SliceSeconds = 60.0
     deinterlace: bool = False
     encoder: VideoEncoder = VideoEncoder()
 

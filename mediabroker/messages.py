@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["EventSource", "InboundMessage"]
+from pydantic import JsonValue
+
+__all__ = ["ENVELOPE_GROUP", "TRIGGER_GROUP", "Envelope", "EventSource", "InboundMessage", "Letter", "Trigger"]
+
+ENVELOPE_GROUP = "mediabroker.envelopes"
+"""Entry points: each names a tuple of `Envelope`s, and loads no vendor SDK."""
+TRIGGER_GROUP = "mediabroker.triggers"
+"""Entry points: each names a `Trigger`, by the name that `Broker.lambda_handler` is given."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +63,48 @@ class EventSource(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Letter(NamedTuple):
+    """A body that was inside another one, with what the outer one said beside it."""
+
+    body: bytes
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One way in which a vendor wraps messages, or the form of a message that one of its services writes.
+
+    Args:
+        name: as `Notice.envelopes` lists it.
+        unpack: takes a body that is no JSON; returns what is inside, or None when it is not wrapped so.
+            Raises MarkupError when it is wrapped so and cannot be read.
+        open: takes a JSON object; returns what is inside, or None.
+        is_form: whether a JSON object is a service's own message of this form, which has no inside.
+    """
+
+    name: str
+    unpack: Callable[[bytes], Letter | None] | None = None
+    open: Callable[[Mapping[str, JsonValue]], Letter | None] | None = None
+    is_form: Callable[[Mapping[str, JsonValue]], bool] | None = None
+
+
+class Trigger(Protocol):
+    """How a vendor's function service hands queue messages to a function, and how the function answers."""
+
+    def messages(self, event: Mapping[str, Any]) -> list[InboundMessage]:
+        """Return the messages of an invocation.
+
+        Raises:
+            InvalidJobError: the event is not one of this trigger.
+        """
+        ...
+
+    def answer(self, again: Sequence[InboundMessage]) -> dict[str, Any]:
+        """Return the function's answer, which names the messages that must be delivered again."""
+        ...
+
+    def has_time(self, context: Any) -> bool:
+        """Return whether the invocation has time left for one more handler."""
+        ...

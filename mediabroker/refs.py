@@ -9,26 +9,45 @@ import posixpath
 import re
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from mediabroker.errors import InvalidJobError
+from mediabroker.plugins import offered
 
-__all__ = ["JobRef", "MediaURI", "MemberRef", "Scheme", "base32", "new_job_id", "token_for"]
+__all__ = [
+    "STORE_GROUP",
+    "JobRef",
+    "MediaURI",
+    "MemberRef",
+    "Scheme",
+    "base32",
+    "known_schemes",
+    "new_job_id",
+    "token_for",
+]
 
-Scheme = Literal["file", "s3", "oss", "https"]
+Scheme = str
+"""`file` and `https`, and each one that an installed package offers an object store for, such as `s3` and `oss`."""
+
+STORE_GROUP = "mediabroker.stores"
+"""The entry-point group of object stores, by URI scheme."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,254}")
+"""A container of a store that other packages bring; the store itself rejects names that it does not take."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _KEY_LIMIT_BYTES = 1024
 """Source: Amazon S3 User Guide, "Object key names"; Alibaba Cloud OSS, "Object naming": 1,023 or 1,024 bytes UTF-8."""
 
 
 class MediaURI(str):
-    """Where a media file lies: `s3://bucket/key`, `oss://bucket/key`, `file:///path`, `https://host/path`.
+    """Where a media file is stored: `s3://bucket/key`, `oss://bucket/key`, `file:///path`, `https://host/path`.
+
+    Other schemes are legal where an installed package offers an object store for them, as `scheme://bucket/key`.
 
     A `str` that is always a full URI. It also reads plain paths (relative ones against the working directory), which it
     normalises, and `oss://bucket.oss-region.aliyuncs.com/key`, whose region is kept in `region`. Keys of object
@@ -63,7 +82,12 @@ class MediaURI(str):
             return cls._from_object(scheme, rest)
         if scheme == "https":
             return cls._from_https(text)
-        raise InvalidJobError(f"media URI {_masked(text)!r} has the scheme {scheme!r}; use s3, oss, file or https")
+        if scheme in offered(STORE_GROUP, "object store"):
+            return cls._from_store(scheme, rest)
+        raise InvalidJobError(
+            f"media URI {_masked(text)!r} has the scheme {scheme!r}; use {', '.join(known_schemes())}, or install a "
+            "package that offers an object store for it"
+        )
 
     @classmethod
     def _make(cls, text: str, scheme: Any, bucket: str, key: str, region: str | None = None) -> MediaURI:
@@ -96,6 +120,13 @@ class MediaURI(str):
         if len(key.encode()) > _KEY_LIMIT_BYTES:
             raise InvalidJobError(f"{scheme}://{bucket}/{key[:40]}…: the key is longer than {_KEY_LIMIT_BYTES} bytes")
         return cls._make(f"{scheme}://{host}/{key}", scheme, bucket, key, region)
+
+    @classmethod
+    def _from_store(cls, scheme: str, rest: str) -> MediaURI:
+        bucket, _, key = rest.partition("/")
+        if not _CONTAINER.fullmatch(bucket) or not key:
+            raise InvalidJobError(f"media URI {_masked(f'{scheme}://{rest}')!r}: use {scheme}://bucket/key")
+        return cls._make(f"{scheme}://{rest}", scheme, bucket, key)
 
     @classmethod
     def _from_https(cls, text: str) -> MediaURI:
@@ -143,6 +174,11 @@ class MediaURI(str):
         return core_schema.no_info_plain_validator_function(
             parse, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="always")
         )
+
+
+def known_schemes() -> list[str]:
+    """Return every scheme that a `MediaURI` may have in this installation, sorted."""
+    return sorted({"file", "https", *offered(STORE_GROUP, "object store")})
 
 
 def _refuse_control_characters(text: str) -> None:

@@ -160,7 +160,7 @@ def _upscale(options: argparse.Namespace, stop: Event) -> None:
     if options.work_dir is not None:
         _work(document, stop)
         return
-    output = document.output.path
+    output = document.job.output.path
     _work_in_own_folder(document.model_copy(update={"work_dir": output.with_name(_work_name(output))}), stop)
 
 
@@ -180,9 +180,9 @@ def _work_in_own_folder(document: JobDocument, stop: Event) -> None:
         try:
             own_folder(folder)
         except OSError:
-            check_output(document.output.path, overwrite=True)
+            check_output(document.job.output.path, overwrite=True)
             raise
-    with claim_folder(folder, f"{document.output}") as was_empty:
+    with claim_folder(folder, f"{document.job.output}") as was_empty:
         try:
             _work(document, stop)
         except BaseException as error:

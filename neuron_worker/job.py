@@ -65,11 +65,11 @@ class Job:
             InterruptedWorkError: `stop` was set.
             DuplicateWorkError: another process has been making the plan for ten minutes.
         """
-        card = load_card(document.model, document.scale)
+        card = load_card(document.job.model, document.job.scale)
         card.verify()
-        muxer, source = container_of(document.output.path), document.input.path
+        muxer, source = container_of(document.job.output.path), document.job.input.path
         check_readable(source)
-        check_output(document.output.path, overwrite=document.overwrite, source=source)
+        check_output(document.job.output.path, overwrite=document.job.overwrite, source=source)
         with output_errors(document.work_dir):
             document.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         origin = origin or source_of(source, stop)
@@ -120,23 +120,25 @@ def _check_stored(plan: Plan, key: str, origin: Source, source: Path) -> None:
         raise ConfigurationError("the plan was made with another release, other weights or other settings than here")
 
 
+_OF_NO_SLICE = {"kind", "input", "output", "overwrite", "debug", "labels", "user_data"}
+"""Fields that change no slice; every other one, and so each new option, makes slices of their own."""
+
+
 def _key_of(document: JobDocument, card: Card, source: Source) -> str:
-    settings = document.model_dump(
-        mode="json", include={"scale", "model", "runtime", "slice_s", "deinterlace", "encoder"}
-    )
+    settings = document.job.model_dump(mode="json", exclude=_OF_NO_SLICE) | {"runtime": document.runtime}
     content = {"engine": _ENGINE, "source": source.sha256, "settings": settings, "weights": card.digest}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _make_plan(document: JobDocument, card: Card, key: str, origin: Source, *, stop: Event) -> Plan:
-    facts = examine(document.input.path, deinterlace=document.deinterlace)
-    codec_of(document.encoder, facts, document.scale)
+    facts = examine(document.job.input.path, deinterlace=document.job.deinterlace)
+    codec_of(document.job.encoder, facts, document.job.scale)
     if card.channels > 1:
-        check_rgb(document.input.path, facts)
+        check_rgb(document.job.input.path, facts)
     frame_px = (facts.height_px, facts.width_px)
     choice = choose(card, runtime=document.runtime, deep=facts.is_deep, frame_px=frame_px)
     runtime = load(card, choice, workers=1)
-    slices, step, last_ticks = make_slices(document.input.path, facts, document.slice_s, stop=stop)
+    slices, step, last_ticks = make_slices(document.job.input.path, facts, document.job.slice_s, stop=stop)
     return Plan(
         key=key,
         source=origin,

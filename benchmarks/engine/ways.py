@@ -85,7 +85,7 @@ def ready_encode(order: Order) -> Run:
 
     def run() -> int:
         path = order.folder / "encoded.mp4"
-        with SliceWriter(path, job.plan.facts, job.plan.step, document.encoder, order.scale) as writer:
+        with SliceWriter(path, job.plan.facts, job.plan.step, document.job.encoder, order.scale) as writer:
             for (_, canvas), luma in zip(prepared, lumas, strict=True):
                 writer.write(canvas, luma)
         return writer.frames

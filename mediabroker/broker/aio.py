@@ -10,8 +10,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ALL_COMPLETED, Future, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any, NamedTuple
 
 from typing_extensions import ParamSpec, Self, TypeVar
@@ -110,7 +111,11 @@ class AsyncWaited(NamedTuple):
 
 
 class AsyncBroker:
-    """`Broker` for asyncio: the same names, awaited; only `close` is called `aclose`. See `Broker` for each promise."""
+    """`Broker` for asyncio: the same names, awaited; only `close` is called `aclose`. See `Broker` for each promise.
+
+    The store is opened in the pool, by `async with` or the first call that is awaited; what is wrong with it or with a
+    provider's settings is raised there.
+    """
 
     def __init__(
         self,
@@ -120,8 +125,10 @@ class AsyncBroker:
         stores: Mapping[str, ObjectStore] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._broker = Broker(settings, providers=providers, stores=stores, clock=clock)
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="mediabroker-async")
+        self._open = partial(Broker, settings, providers=providers, stores=stores, clock=clock)
+        self._opening: Future[Broker] | None = None
+        self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -129,22 +136,34 @@ class AsyncBroker:
         return cls(load_settings(path))
 
     async def __aenter__(self) -> Self:
+        await self._opened()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self.in_thread(self._broker.close)
+        if self._opening is not None and self._opening.exception() is None:
+            await self.in_thread(self._opening.result().close)
         self._pool.shutdown(wait=False)
 
     @property
     def settings(self) -> BrokerSettings:
-        return self._broker.settings
+        return self._begin().result().settings
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        return self._broker.providers
+        return self._begin().result().providers
+
+    def _begin(self) -> Future[Broker]:
+        """Return the broker that the pool opens: reading a store from disk would stop the event loop."""
+        with self._lock:
+            if self._opening is None:
+                self._opening = self._pool.submit(self._open)
+            return self._opening
+
+    async def _opened(self) -> Broker:
+        return await asyncio.shield(asyncio.wrap_future(self._begin()))
 
     async def submit(
         self,
@@ -157,7 +176,7 @@ class AsyncBroker:
         queue_timeout: timedelta | float | None = None,
     ) -> AsyncJob[R]:
         job = await self.in_thread(
-            self._broker.submit,
+            (await self._opened()).submit,
             spec,
             provider=provider,
             options=options,
@@ -198,7 +217,7 @@ class AsyncBroker:
         queue_timeout: timedelta | float | None = None,
     ) -> Plan:
         return await self.in_thread(
-            self._broker.plan,
+            (await self._opened()).plan,
             spec,
             provider=provider,
             options=options,
@@ -208,10 +227,10 @@ class AsyncBroker:
 
     async def retry(self, job: AsyncJob[R] | JobRef | str) -> AsyncJob[R]:
         old: Any = job.id if isinstance(job, AsyncJob) else job
-        return AsyncJob(self, await self.in_thread(self._broker.retry, old))
+        return AsyncJob(self, await self.in_thread((await self._opened()).retry, old))
 
     async def get(self, ref: JobRef | str | None = None, *, key: str | None = None) -> AsyncJob[Any]:
-        return AsyncJob(self, await self.in_thread(self._broker.get, ref, key=key))
+        return AsyncJob(self, await self.in_thread((await self._opened()).get, ref, key=key))
 
     async def list(
         self,
@@ -223,7 +242,7 @@ class AsyncBroker:
         limit: int | None = None,
     ) -> AsyncIterator[AsyncJob[Any]]:
         found = await self.in_thread(
-            self._broker.list, state=state, kind=kind, provider=provider, label=label, limit=limit
+            (await self._opened()).list, state=state, kind=kind, provider=provider, label=label, limit=limit
         )
         for job in found:
             yield AsyncJob(self, job)
@@ -248,25 +267,25 @@ class AsyncBroker:
         return AsyncWaited(done, [job for job in listed.values() if job not in done])
 
     async def cancel(self, job: AsyncJob[Any] | JobRef | str) -> CancelOutcome:
-        return await self.in_thread(self._broker.cancel, job.id if isinstance(job, AsyncJob) else job)
+        return await self.in_thread((await self._opened()).cancel, job.id if isinstance(job, AsyncJob) else job)
 
     async def reconcile(self) -> None:
-        await self.in_thread(self._broker.reconcile)
+        await self.in_thread((await self._opened()).reconcile)
 
     async def prune(self, older_than: timedelta | float) -> PruneReport:
-        return await self.in_thread(self._broker.prune, older_than)
+        return await self.in_thread((await self._opened()).prune, older_than)
 
     async def ingest(self, message: InboundMessage) -> Ingested:
-        return await self.in_thread(self._broker.ingest, message)
+        return await self.in_thread((await self._opened()).ingest, message)
 
     def events(
         self, *sources: str | EventSource, consumer: str = "default", idle_timeout: float | None = None
     ) -> AsyncEventStream:
-        return AsyncEventStream(self._broker.events(*sources, consumer=consumer, idle_timeout=idle_timeout))
+        return AsyncEventStream(self._begin().result().events(*sources, consumer=consumer, idle_timeout=idle_timeout))
 
     def on(self, *types: type[JobEvent], kind: str | None = None) -> Callable[[H], H]:
         """As `Broker.on`; coroutine functions run on the loop that awaits `serve`, others in its threads."""
-        add = self._broker.on(*types, kind=kind)
+        add = self._begin().result().on(*types, kind=kind)
 
         def register(handler: H) -> H:
             asynchronous = inspect.iscoroutinefunction(handler)
@@ -285,7 +304,8 @@ class AsyncBroker:
         """As `Broker.serve`, until `stop` is set or the task is cancelled; signals are the application's own."""
         self._loop = asyncio.get_running_loop()
         asked, own = stop or Event(), ThreadPoolExecutor(1, thread_name_prefix="mediabroker-serve")
-        work = run_in(own, self._broker.serve, *sources, consumer=consumer, threads=threads, stop=asked)
+        broker = await self._opened()
+        work = run_in(own, broker.serve, *sources, consumer=consumer, threads=threads, stop=asked)
         serving = asyncio.ensure_future(work)
         try:
             await asyncio.shield(serving)
@@ -296,17 +316,17 @@ class AsyncBroker:
         finally:
             own.shutdown(wait=False)
 
-    def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
-        return self._broker.lambda_handler(consumer=consumer)
+    def lambda_handler(self, *, consumer: str = "default", queue: str = "sqs") -> TriggerHandler:
+        return self._begin().result().lambda_handler(consumer=consumer, queue=queue)
 
     async def quarantined(self, *, limit: int | None = None) -> Sequence[Quarantined]:
-        return await self.in_thread(self._broker.quarantined, limit=limit)
+        return await self.in_thread((await self._opened()).quarantined, limit=limit)
 
     async def replay(self, quarantine_id: str) -> Ingested:
-        return await self.in_thread(self._broker.replay, quarantine_id)
+        return await self.in_thread((await self._opened()).replay, quarantine_id)
 
     async def forget_consumer(self, consumer: str) -> bool:
-        return await self.in_thread(self._broker.forget_consumer, consumer)
+        return await self.in_thread((await self._opened()).forget_consumer, consumer)
 
     async def in_thread(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking method in the pool, with the caller's context variables."""

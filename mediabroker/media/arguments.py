@@ -169,7 +169,7 @@ def _video_options(
 
 
 def _rate(encoder: VideoEncoder, bitrate_bps: int | None) -> Mapping[str, Any]:
-    target = bitrate_bps or encoder.bitrate_bps
+    target = bitrate_bps or encoder.video_bitrate_bps
     ceiling = {"maxrate:v": round(target * 1.25), "bufsize:v": target * 2} if target else {}
     if encoder.crf is not None or not target:
         return {"crf": encoder.crf if encoder.crf is not None else _DEFAULT_CRF, **ceiling}

@@ -80,8 +80,10 @@ def transcode(
 def _check_request(seen: Source, settings: TranscodeSettings, binary: Path) -> None:
     if not seen.media.video:
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{seen.path} holds no video, only {_other(seen)}")
-    if settings.renditions and settings.encoder.bitrate_bps is not None:
-        raise MediaError(ErrorCode.INVALID_SPEC, "encoder.bitrate_bps and renditions both set a bitrate; give one")
+    if settings.renditions and settings.encoder.video_bitrate_bps is not None:
+        raise MediaError(
+            ErrorCode.INVALID_SPEC, "encoder.video_bitrate_bps and renditions both set a bitrate; give one"
+        )
     codec = choose_codec(seen.media.video[0], settings.encoder)
     if codec not in describe_ffmpeg(binary).encoders:
         raise MediaError(ErrorCode.UNSUPPORTED, f"the ffmpeg at {binary} was built without {codec}")

@@ -13,12 +13,10 @@ from typing import Any
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, MissingDependencyError, UnsupportedError
 from mediabroker.objects import ObjectStat, ObjectStore
 from mediabroker.plugins import load_plugin
-from mediabroker.refs import MediaURI
+from mediabroker.refs import STORE_GROUP, MediaURI
 from mediabroker.storage.file import FileStore
 
-__all__ = ["STORE_GROUP", "Stores"]
-
-STORE_GROUP = "mediabroker.stores"
+__all__ = ["Stores"]
 
 
 class Stores:

@@ -8,13 +8,14 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from mediabroker.errors import InvalidJobError
+from mediabroker.jobs import SuperResolution
 from mediabroker.models import Value, readable
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
-from neuron_worker.document import EncoderSettings, JobDocument
+from neuron_worker.document import JobDocument
 from neuron_worker.video.containers import container_of
 
-__all__ = ["Manifest", "SourceVersion", "Upscaling", "load_manifest"]
+__all__ = ["Manifest", "SourceVersion", "load_manifest"]
 
 _LIMIT_BYTES = 1 << 20
 
@@ -24,20 +25,6 @@ class SourceVersion(Value, frozen=True, extra="ignore"):
 
     size_bytes: int = Field(ge=0)
     version: str = Field(min_length=1)
-
-
-class Upscaling(Value, frozen=True):
-    """The job itself; the fields are those of `SuperResolution`, with any URI a store can be found for."""
-
-    input: MediaURI
-    output: MediaURI
-    overwrite: bool = False
-    debug: bool = False
-    scale: Literal[2, 4] = 2
-    model: str = "fast"
-    slice_s: float = 60.0
-    deinterlace: bool = False
-    encoder: EncoderSettings = EncoderSettings()
 
 
 class Manifest(Value, frozen=True):
@@ -57,7 +44,7 @@ class Manifest(Value, frozen=True):
     work: MediaURI
     slice_count: int = Field(ge=1)
     source: SourceVersion
-    job: Upscaling
+    job: SuperResolution
 
     def share(self, index: int, planned: int) -> range:
         """The slices of worker `index`, of those that the plan has; none is legal, for headers tell wrong durations."""
@@ -72,18 +59,10 @@ class Manifest(Value, frozen=True):
         """
         # Refused here, where the output still has its own name.
         container_of(Path(self.job.output.name))
-        same = self.job.model_dump(include={"scale", "model", "slice_s", "deinterlace", "encoder", "debug"})
-        output = folder / f"result{Path(self.job.output.name).suffix}"
+        output = MediaURI(folder / f"result{Path(self.job.output.name).suffix}")
+        job = self.job.model_copy(update={"input": MediaURI(source), "output": output, "overwrite": True})
         try:
-            return JobDocument(
-                input=MediaURI(source),
-                output=MediaURI(output),
-                work_dir=folder / "work",
-                runtime=runtime,
-                threads=threads,
-                overwrite=True,
-                **same,
-            )
+            return JobDocument(job=job, work_dir=folder / "work", runtime=runtime, threads=threads)
         except ValidationError as error:
             raise InvalidJobError(readable(error)) from error
 

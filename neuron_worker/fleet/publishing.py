@@ -103,7 +103,7 @@ def _was_published_before(worker: Worker) -> bool:
 
 def _merge_and_upload(worker: Worker, job: Job, began: float) -> None:
     wanted = worker.manifest.job
-    result = merge_and_publish(job, SourceWatch(job.document.input.path), began, worker.stop)
+    result = merge_and_publish(job, SourceWatch(job.document.job.input.path), began, worker.stop)
     local = result.outputs[0]
     output = local.model_copy(update={"uri": wanted.output})
     # Of several workers' work nobody knows the sum.

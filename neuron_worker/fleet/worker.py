@@ -64,7 +64,7 @@ class Worker:
             self.scratch.private() as folder,
         ):
             document = self.manifest.build_document(local.path, folder, runtime=self.runtime, threads=self.threads)
-            with _by_their_names({local.path: wanted.input, document.output.path: wanted.output}):
+            with _by_their_names({local.path: wanted.input, document.job.output.path: wanted.output}):
                 job = Job.open(document, self.stop, origin=local.origin, stored=plan)
                 kept = None if plan else self.shelf.keep(PLAN, job.plan)
                 if kept is not None and kept != job.plan:

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.frame import PictureType
 
 from mediabroker.errors import ErrorCode, MediaError
-from neuron_worker.document import EncoderSettings
+from mediabroker.jobs import VideoEncoder
 from neuron_worker.runtimes.protocol import Luma
 from neuron_worker.video.frames import Canvas
 from neuron_worker.video.source import Light, SourceFacts
@@ -29,7 +29,7 @@ _LARGEST_REORDER = 32
 _ENCODERS = {"h264": "libx264", "h265": "libx265"}
 
 
-def codec_of(settings: EncoderSettings, facts: SourceFacts, scale: int) -> str:
+def codec_of(settings: VideoEncoder, facts: SourceFacts, scale: int) -> str:
     """`h264` or `h265`: what was asked for, or what keeps the source's depth.
 
     Raises:
@@ -75,7 +75,7 @@ class SliceWriter:
     The bytes depend on frames and settings alone, not on how many processors the machine has.
     """
 
-    def __init__(self, path: Path, facts: SourceFacts, step: int, settings: EncoderSettings, scale: int) -> None:
+    def __init__(self, path: Path, facts: SourceFacts, step: int, settings: VideoEncoder, scale: int) -> None:
         self._facts, self._step = facts, step
         self.first_pts: int | None = None
         """When the first frame is shown, in ticks of the source."""
@@ -134,14 +134,14 @@ class SliceWriter:
             with muxer_refusals("mp4"):
                 self._container.mux(packet)
 
-    def _open_stream(self, codec: str, settings: EncoderSettings, scale: int) -> Any:
+    def _open_stream(self, codec: str, settings: VideoEncoder, scale: int) -> Any:
         facts = self._facts
         height = facts.height_px * scale
         options = _x264_options(height, facts.light) if codec == "h264" else _x265_options(height, facts.light)
         options["preset"] = settings.preset
         if facts.siting != "left":  # what every player takes for granted needs no words
             options["chroma_sample_location"] = facts.siting
-        if settings.bitrate_bps is None:
+        if settings.video_bitrate_bps is None:
             options["crf"] = str(_DEFAULT_CRF if settings.crf is None else settings.crf)
         stream: Any = self._container.add_stream(_ENCODERS[codec], rate=Fraction(*facts.frame_rate), options=options)
         context = stream.codec_context
@@ -152,8 +152,8 @@ class SliceWriter:
         context.sample_aspect_ratio = Fraction(*facts.sample_aspect_ratio)
         context.color_range, context.colorspace = facts.colour.range, facts.colour.matrix
         context.color_primaries, context.color_trc = facts.colour.primaries, facts.colour.transfer
-        if settings.bitrate_bps is not None:
-            context.bit_rate = settings.bitrate_bps
+        if settings.video_bitrate_bps is not None:
+            context.bit_rate = settings.video_bitrate_bps
         if codec == "h265":
             context.codec_tag = "hvc1"  # the only tag that Apple's players take
         if facts.display_matrix is not None:

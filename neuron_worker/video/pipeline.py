@@ -55,7 +55,7 @@ def make_slice(
 
     Raises: as `upscale_video`.
     """
-    watch = SourceWatch(document.input.path)
+    watch = SourceWatch(document.job.input.path)
     job = Job.open(document, stop)
     if index >= len(job.plan.slices):
         return None
@@ -74,9 +74,9 @@ def merge_slices(document: JobDocument, stop: Event) -> VideoResult:
     began = time.monotonic()
     if done := _finished_before(document, stop):
         return done
-    watch = SourceWatch(document.input.path)
+    watch = SourceWatch(document.job.input.path)
     job = Job.open(document, stop)
-    with claim(job.root / "merge.lock", f"the merge of {document.output}"):
+    with claim(job.root / "merge.lock", f"the merge of {document.job.output}"):
         return merge_and_publish(job, watch, began, stop)
 
 
@@ -104,7 +104,7 @@ def upscale_video(
     began = time.monotonic()
     if done := _finished_before(document, stop):
         return done
-    watch = SourceWatch(document.input.path)
+    watch = SourceWatch(document.job.input.path)
     job = Job.open(document, stop)
     with claim(job.root / "job.lock", f"the job in {document.work_dir}"):
         if on_plan is not None:
@@ -128,21 +128,21 @@ def merge_and_publish(job: Job, watch: SourceWatch, began: float, stop: Event) -
 
     Raises: as `upscale_video`.
     """
-    document, output = job.document, job.document.output.path
+    document, output = job.document, job.document.job.output.path
     muxer = container_of(output)
-    check_output(output, overwrite=document.overwrite, source=document.input.path)
+    check_output(output, overwrite=document.job.overwrite, source=document.job.input.path)
     with workplace(output) as place:
         partial = place / f"merged{output.suffix}"
         with output_errors(output):
-            times = merge(job.plan, document.input.path, job.folder, partial, like=output, stop=stop)
+            times = merge(job.plan, document.job.input.path, job.folder, partial, like=output, stop=stop)
         verify_merged(job.plan, partial, times, muxer)
         watch.check()  # what stands beside the picture comes from the source, too
         result = _describe(job, partial, times, began)
         write_record(
             document.work_dir / _RESULT, _Done(document=document.digest(), source=job.plan.source, result=result)
         )
-        publish_file(partial, output, overwrite=document.overwrite)
-    if not document.debug:
+        publish_file(partial, output, overwrite=document.job.overwrite)
+    if not document.job.debug:
         shutil.rmtree(job.root, ignore_errors=True)
     return result
 
@@ -161,13 +161,13 @@ def _made(
 
 
 def _describe(job: Job, merged: Path, times: list[int], began: float) -> VideoResult:
-    facts, scale = job.plan.facts, job.document.scale
+    facts, scale = job.plan.facts, job.document.job.scale
     last_s = (times[-1] - times[0]) * facts.tick_s
     step_s = job.plan.last_ticks * facts.tick_s
     if not step_s:
         step_s = last_s / (len(times) - 1) if len(times) > 1 else 1 / facts.rate
     return VideoResult(
-        outputs=(Output(uri=job.document.output, size_bytes=merged.stat().st_size, sha256=sha256_of(merged)),),
+        outputs=(Output(uri=job.document.job.output, size_bytes=merged.stat().st_size, sha256=sha256_of(merged)),),
         width_px=facts.width_px * scale,
         height_px=facts.height_px * scale,
         duration_s=round(float(last_s + step_s), 6),
@@ -185,9 +185,9 @@ def _finished_before(document: JobDocument, stop: Event) -> VideoResult | None:
     done = read_record(document.work_dir / _RESULT, _Done)
     if done is None or done.document != document.digest():
         return None
-    published, output = done.result.outputs[0], document.output.path
+    published, output = done.result.outputs[0], document.job.output.path
     if not output.is_file() or output.stat().st_size != published.size_bytes or sha256_of(output) != published.sha256:
         return None
-    if document.input.path.is_file() and source_of(document.input.path, stop) != done.source:
-        raise MediaError(ErrorCode.INPUT_CHANGED, f"{document.input.path} has changed since the job was done")
+    if document.job.input.path.is_file() and source_of(document.job.input.path, stop) != done.source:
+        raise MediaError(ErrorCode.INPUT_CHANGED, f"{document.job.input.path} has changed since the job was done")
     return done.result

@@ -163,9 +163,9 @@ def _upscale(
     stop: Event,
 ) -> tuple[int, int | None]:
     """Write the slice's video to `target`; how many frames it has, and when the first is shown."""
-    facts = plan.facts
-    preparer = (FramePreparer if runtime.channels == 1 else RgbPreparer)(facts, document.scale)
-    decoded = decode_slice(document.input.path, facts, piece, deinterlace=document.deinterlace, stop=stop)
+    facts, job = plan.facts, document.job
+    preparer = (FramePreparer if runtime.channels == 1 else RgbPreparer)(facts, job.scale)
+    decoded = decode_slice(job.input.path, facts, piece, deinterlace=job.deinterlace, stop=stop)
     prepared = (preparer.prepare(frame) for frame in decoded)
     depth = _IN_FLIGHT * runtime.workers
     with ExitStack() as stack:
@@ -175,7 +175,7 @@ def _upscale(
         writer: SliceWriter | None = None
         for canvas, luma in pending:
             if writer is None:
-                writer = stack.enter_context(SliceWriter(target, facts, plan.step, document.encoder, document.scale))
+                writer = stack.enter_context(SliceWriter(target, facts, plan.step, job.encoder, job.scale))
             writer.write(canvas, luma.result())
             on_frame()
     return (writer.frames, writer.first_pts) if writer else (0, None)

@@ -59,11 +59,9 @@ def upscale(task: Task, target: Path | None) -> VideoResult:
 
 
 def _build_document(task: Task, spec: SuperResolution, target: Path) -> dict[str, Any]:
-    same = spec.model_dump(
-        mode="json", include={"input", "scale", "model", "slice_s", "deinterlace", "debug", "encoder"}
-    )
-    own = {"output": MediaURI(target), "work_dir": str(task.folder.work_path), "overwrite": True}
-    return {"version": 1, **same, **own, "runtime": task.options.runtime, "threads": task.options.threads}
+    job = spec.model_copy(update={"output": MediaURI(target), "overwrite": True, "labels": {}, "user_data": None})
+    options = {"runtime": task.options.runtime, "threads": task.options.threads}
+    return {"version": 2, "job": job.model_dump(mode="json"), "work_dir": str(task.folder.work_path), **options}
 
 
 def _start(task: Task, document: Path) -> subprocess.Popen[str]:

@@ -414,7 +414,7 @@ def test_source_that_is_replaced_during_the_work_is_told_and_nothing_of_it_kept(
 
     with pytest.raises(MediaError, match="INPUT_CHANGED"):
         upscale_video(document, lambda progress: None, Event(), on_plan=replace)
-    assert not document.output.path.exists()
+    assert not document.job.output.path.exists()
     assert not list(document.work_dir.rglob("000000.json"))
 
 

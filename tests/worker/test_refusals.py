@@ -203,7 +203,7 @@ def test_damage_in_the_middle_is_an_error_and_not_a_shorter_video(tmp_path: Path
         ('"colour": "red"', "colour"),
         ('"slice_s": 0', "slice_s"),
         ('"model": "../up"', "model"),
-        ('"encoder": {"crf": 20, "bitrate_bps": 100000}', "crf or bitrate_bps"),
+        ('"encoder": {"crf": 20, "bitrate_bps": 100000}', "crf or video_bitrate_bps"),
         ('"output": "/a.mp4"', "also the input"),
         ('"input": "s3://bucket/key.mp4"', "not a local file"),
     ],
@@ -253,3 +253,11 @@ def test_stop_that_was_set_before_ends_the_work_at_once(tmp_path: Path, describe
     with pytest.raises(InterruptedWorkError):
         upscale_video(describe(clips.make_clip(tmp_path / "in.mp4")), lambda progress: None, stop)
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_document_of_version_1_is_read_as_one_of_today() -> None:
+    flat = '{"version": 1, "input": "/a.mp4", "output": "/b.mp4", "work_dir": "/w", "scale": 4, "threads": 2}'
+    nested = (
+        '{"version": 2, "job": {"input": "/a.mp4", "output": "/b.mp4", "scale": 4}, "work_dir": "/w", "threads": 2}'
+    )
+    assert parse_document(flat) == parse_document(nested)

@@ -32,7 +32,7 @@ from neuron_worker.video.pipeline import make_slice
 
 folder, asm = sys.argv[1:]
 document = JobDocument.model_validate_json((Path(folder) / "document.json").read_text())
-codec = {"h264": "x264", "h265": "x265"}[document.encoder.codec]
+codec = {"h264": "x264", "h265": "x265"}[document.job.encoder.codec]
 plain = getattr(encode, f"_{codec}_options")
 
 def elsewhere(height, light):

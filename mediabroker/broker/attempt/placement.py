@@ -109,8 +109,7 @@ def _beside(uri: MediaURI, below: str) -> MediaURI:
 
     Keys of objects are literal. In the URI of a file a percent sign would be read as the beginning of a code.
     """
-    literal = uri.scheme in ("s3", "oss")
-    return MediaURI(_folder_text(uri) + (below if literal else quote(below)))
+    return MediaURI(_folder_text(uri) + (quote(below) if uri.scheme in ("file", "https") else below))
 
 
 def _folder(core: Core, provider: Provider, schemes: frozenset[Scheme], does: str, token: str) -> MediaURI:

@@ -93,9 +93,13 @@ class Consuming:
         feed = self._feed(sources, consumer)
         handling.serve(feed, self._handlers, threads=threads if consumer else 0, stop=stop)
 
-    def lambda_handler(self, *, consumer: str = "default") -> TriggerHandler:
-        """The function for AWS Lambda behind an SQS trigger that reports batch item failures."""
-        return make_trigger(self._core, self._watcher, self._handlers, consumer)
+    def lambda_handler(self, *, consumer: str = "default", queue: str = "sqs") -> TriggerHandler:
+        """Return the function for a vendor's function service whose trigger on a `queue` reports items that failed.
+
+        Raises:
+            ConfigurationError: no installed package offers a trigger for such queues.
+        """
+        return make_trigger(self._core, self._watcher, self._handlers, consumer, queue)
 
     def quarantined(self, *, limit: int | None = None) -> Sequence[quarantine.Quarantined]:
         """Messages that nobody could use, the latest first, each with its bytes and the reason.

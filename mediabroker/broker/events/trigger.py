@@ -1,4 +1,4 @@
-"""A Lambda function behind an SQS trigger: take the batch in, ask for its jobs, run the handlers, name what failed."""
+"""A function behind a queue's trigger: take the batch in, query its jobs, run the handlers, name what comes again."""
 
 from __future__ import annotations
 
@@ -10,61 +10,32 @@ from mediabroker.broker.events.feed import Feed
 from mediabroker.broker.events.handlers import Handlers
 from mediabroker.broker.events.ingesting import ingest, look
 from mediabroker.broker.following.watching import Watcher
-from mediabroker.errors import InvalidJobError
-from mediabroker.messages import InboundMessage
+from mediabroker.messages import TRIGGER_GROUP, Trigger
+from mediabroker.plugins import load_plugin
 
 __all__ = ["TriggerHandler", "make_trigger"]
 
-TriggerHandler = Callable[[Mapping[str, Any], Any], dict[str, list[dict[str, str]]]]
-
-_SPARE_MS = 5_000
-"""What is left of a function's time when no further handler is begun."""
+TriggerHandler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
-def make_trigger(core: Core, watcher: Watcher, handlers: Handlers, consumer: str) -> TriggerHandler:
-    """The function for AWS Lambda. Its event source mapping needs `ReportBatchItemFailures`.
+def make_trigger(core: Core, watcher: Watcher, handlers: Handlers, consumer: str, queue: str) -> TriggerHandler:
+    """Return the function that the vendor's service calls with an event and a context.
 
-    A message that fails is named in `batchItemFailures` and comes again; the others are deleted by Lambda. Events that
-    are not handled in the function's time stay in the store, for the next call.
-    Source: AWS Lambda Developer Guide, "Handling errors for an SQS event source in Lambda".
+    Events that are not handled in the function's time stay in the store, for the next call.
+
+    Raises:
+        ConfigurationError: no installed package offers a trigger of that name.
     """
+    trigger: Trigger = load_plugin(TRIGGER_GROUP, queue, what="queue trigger", where="lambda_handler")()
 
-    def handle(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
-        messages = [_message(record) for record in _records(event)]
+    def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        messages = trigger.messages(event)
         outcomes = ingest(core, messages)
         look(core, [job_id for outcome in outcomes for job_id in outcome.jobs])
-        _drain(Feed(core, watcher, (), consumer), handlers, context)
-        again = [message.id for message, outcome in zip(messages, outcomes, strict=True) if not outcome.settled]
-        return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
+        feed = Feed(core, watcher, (), consumer)
+        feed.register()
+        while trigger.has_time(context) and (delivery := feed.claim()) is not None:
+            handlers.deliver(feed, delivery)
+        return trigger.answer([each for each, came in zip(messages, outcomes, strict=True) if not came.settled])
 
     return handle
-
-
-def _drain(feed: Feed, handlers: Handlers, context: Any) -> None:
-    feed.register()
-    left_ms = getattr(context, "get_remaining_time_in_millis", None)
-    while left_ms is None or left_ms() > _SPARE_MS:
-        delivery = feed.claim()
-        if delivery is None:
-            return
-        handlers.deliver(feed, delivery)
-
-
-def _records(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    records = event.get("Records")
-    if not isinstance(records, list) or any("messageId" not in each or "body" not in each for each in records):
-        raise InvalidJobError("this is no event of an SQS trigger: it has no Records with messageId and body")
-    return records
-
-
-def _message(record: Mapping[str, Any]) -> InboundMessage:
-    system, own = record.get("attributes", {}), record.get("messageAttributes", {})
-    values = {name: each["stringValue"] for name, each in own.items() if "stringValue" in each}
-    return InboundMessage(
-        body=str(record["body"]).encode("utf-8", "surrogatepass"),
-        source=str(record.get("eventSourceARN", "")),
-        id=str(record["messageId"]),
-        receipt=str(record.get("receiptHandle", "")),
-        attributes={**system, **values},
-        receive_count=int(system.get("ApproximateReceiveCount", 1)),
-    )

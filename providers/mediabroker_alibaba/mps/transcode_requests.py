@@ -66,7 +66,7 @@ def check_transcode(spec: Transcode, options: MpsOptions) -> None:
         raise UnsupportedError("options.template: it fixes the encoding, so give neither encoder nor renditions")
     if encoder.preset not in _PRESETS:
         raise UnsupportedError(f"encoder.preset: MPS has no {encoder.preset!r}; it has {', '.join(_PRESETS)}")
-    rates = [("encoder.bitrate_bps", encoder.bitrate_bps)] if encoder.bitrate_bps else []
+    rates = [("encoder.video_bitrate_bps", encoder.video_bitrate_bps)] if encoder.video_bitrate_bps else []
     rates += [("renditions.video_bitrate_bps", each.video_bitrate_bps) for each in spec.renditions]
     for field, bps in rates:
         if bps and not _VIDEO_KBPS[0] * _KBPS <= bps <= _VIDEO_KBPS[1] * _KBPS:
@@ -137,8 +137,8 @@ def _encoding(spec: Transcode, output: TranscodeOutput) -> dict[str, Any]:
         video["Maxrate"] = str(min(_VIDEO_KBPS[1], round(kbps * _PEAK)))
     elif output.size_px is not None:
         video |= {"Width": str(output.size_px[0]), "Height": str(output.size_px[1])}
-    if rung is None and encoder.bitrate_bps:
-        video["Bitrate"] = str(round(encoder.bitrate_bps / _KBPS))
+    if rung is None and encoder.video_bitrate_bps:
+        video["Bitrate"] = str(round(encoder.video_bitrate_bps / _KBPS))
     elif rung is None:
         video["Crf"] = f"{_CRF if encoder.crf is None else encoder.crf:g}"
     audio = {"Codec": "AAC", **({"Bitrate": str(round(rung.audio_bitrate_bps / _KBPS))} if rung is not None else {})}

@@ -97,7 +97,7 @@ def build_manifest(
 ) -> Call[str]:
     """The plan that all workers of the attempt obey, written once, under the attempt's token."""
     folder = work_folder(settings, ctx)
-    document = spec.model_dump(mode="json", exclude={"kind", "labels", "user_data"})
+    document = spec.model_dump(mode="json", exclude={"kind", "labels", "user_data"}, exclude_defaults=True)
     document |= {"input": str(ctx.input), "output": str(ctx.output), "slice_s": slicing.slice_s}
     manifest: dict[str, JsonValue] = {
         "version": 1,

@@ -161,10 +161,14 @@ def check_common(name: str, settings: ServiceSettings, spec: JobSpec[Any], optio
         raise UnsupportedError(f"options.extra: {name} speaks to a service, which passes on nothing of Batch's own")
 
 
+_NAMED_OTHERWISE = {"kind", "input", "output", "scale", "debug", "slice_s", "labels", "user_data"}
+"""Fields of a spec that an order has under names of its own, or not at all; all others travel as they are."""
+
+
 def _build_order(spec: SuperResolution, options: ProviderOptions | None, ctx: SubmitContext) -> Call[str]:
     chosen = options if isinstance(options, BatchOptions) else BatchOptions()
     assert ctx.output is not None
-    own = spec.model_dump(mode="json", include={"overwrite", "model", "deinterlace", "encoder"}, exclude_defaults=True)
+    own = spec.model_dump(mode="json", exclude=_NAMED_OTHERWISE, exclude_defaults=True)
     body: dict[str, JsonValue] = {
         "key": ctx.input.key,
         "scale": spec.scale,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sqlite3
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -253,7 +255,7 @@ def test_asyncio_waiters_are_told_that_the_broker_was_closed(make_broker: MakeBr
         events = job.events()
         await anext(events)
         waiting = [asyncio.ensure_future(each) for each in (job.wait(), broker.wait([job]), anext(events))]
-        futures = broker._broker._watcher._futures
+        futures = (await broker._opened())._watcher._futures
         while len(futures[job.id]) < 2:
             await asyncio.sleep(0)
         await broker.aclose()
@@ -261,3 +263,25 @@ def test_asyncio_waiters_are_told_that_the_broker_was_closed(make_broker: MakeBr
         assert [type(each) for each in ended] == [BrokerClosedError] * 3
 
     asyncio.run(use())
+
+
+def test_an_async_broker_opens_its_store_in_its_own_threads(
+    make_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, vendor = make_broker()[0]._core.settings, make_broker()[1]
+    opened: list[str] = []
+    real = sqlite3.connect
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(threading.current_thread().name)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connect)
+
+    async def main() -> None:
+        async with AsyncBroker(settings, providers={"ledger": vendor}):
+            assert opened
+
+    asyncio.run(main())
+    assert [name for name in opened if not name.startswith("mediabroker-async")] == []

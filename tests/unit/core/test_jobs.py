@@ -100,7 +100,7 @@ def test_an_unknown_kind_is_refused_with_those_that_exist(kind: object) -> None:
         (SuperResolution, {"slice_s": 0}, "slice_s: "),
         (SuperResolution, {"slice_s": float("nan")}, "slice_s: "),
         (SuperResolution, {"model": "../../weights"}, "model: "),
-        (SuperResolution, {"encoder": {"crf": 18, "bitrate_bps": 100_000}}, "crf or bitrate_bps"),
+        (SuperResolution, {"encoder": {"crf": 18, "bitrate_bps": 100_000}}, "crf or video_bitrate_bps"),
         (SuperResolution, {"encoder": {"crf": 52}}, "encoder.crf: "),
         (SuperResolution, {"labels": {"a": 1}}, "labels.a: "),
         (Transcode, {"container": "mkv"}, "container: "),
@@ -193,3 +193,15 @@ def test_a_leaf_of_a_known_kind_does_not_take_the_kind_over() -> None:
     spec = JobSpec.parse({"kind": "snapshot", "input": "/a.mp4", "output": "/a.png"})
     assert type(spec) is Snapshot
     assert Thumbnail.result_type is ImagesResult
+
+
+def test_an_input_that_is_no_uri_is_rejected_in_our_own_words() -> None:
+    with pytest.raises(InvalidJobError, match="input: a media URI is a string or a path"):
+        MediaInfo(input=3.14)
+
+
+def test_an_encoder_of_a_stored_job_is_read_under_its_former_name() -> None:
+    spec = JobSpec.parse(
+        {"kind": "transcode", "input": "/a.mp4", "output": "/b.mp4", "encoder": {"bitrate_bps": 90_000}}
+    )
+    assert spec.encoder.video_bitrate_bps == 90_000

@@ -61,7 +61,7 @@ def test_frames_keep_their_times_in_the_sources_own_ticks() -> None:
 
 def test_a_quality_is_the_default_and_a_bitrate_is_bounded() -> None:
     assert _after(build_mp4(_source(), TranscodeSettings(), rung=None), "-crf") == ["21.0"]
-    asked = TranscodeSettings(encoder=VideoEncoder(bitrate_bps=1_000_000, preset="fast"))
+    asked = TranscodeSettings(encoder=VideoEncoder(video_bitrate_bps=1_000_000, preset="fast"))
     arguments = build_mp4(_source(), asked, rung=None)
     assert _after(arguments, "-b:v") == ["1000000"]
     assert _after(arguments, "-maxrate:v") == ["1250000"]

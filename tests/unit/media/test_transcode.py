@@ -285,7 +285,7 @@ def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
 def test_two_bitrates_for_one_thing_are_refused(tmp_path: Path) -> None:
     source = clips.make_clip(tmp_path / "in.mp4")
     asked = Rendition(height_px=64, video_bitrate_bps=60_000)
-    settings = TranscodeSettings(renditions=(asked,), encoder=VideoEncoder(bitrate_bps=90_000))
+    settings = TranscodeSettings(renditions=(asked,), encoder=VideoEncoder(video_bitrate_bps=90_000))
     assert _code(source, tmp_path / "out.mp4", settings) is ErrorCode.INVALID_SPEC
 
 

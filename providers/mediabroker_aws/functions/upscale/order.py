@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from mediabroker.errors import ErrorCode, InvalidJobError, ProviderError
-from mediabroker.jobs import SuperResolution, VideoEncoder
+from mediabroker.jobs import ModelName, SliceSeconds, SuperResolution, VideoEncoder
 from mediabroker.models import Value
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Call, Reply
@@ -39,10 +39,10 @@ _EXPECTED: Mapping[str, str] = {
     "env": '"spot" or "onDemand"',
     "output": f"a key in the service's bucket that ends in one of {', '.join(CONTAINERS)}",
     "overwrite": "true or false",
-    "segment_time": "seconds from 0.5 to 3600",
+    "segment_time": "seconds from 0.1 to 3600",
     "model": "the name of a model",
     "deinterlace": "true or false",
-    "encoder": "an object with codec, crf or bitrate_bps, and preset",
+    "encoder": "an object with codec, crf or video_bitrate_bps, and preset",
 }
 _CAPACITIES: Mapping[str, Literal["spot", "on_demand"]] = {"spot": "spot", "onDemand": "on_demand"}
 
@@ -70,8 +70,8 @@ class Order(Value, frozen=True):
     env: Literal["spot", "onDemand"] = "spot"
     output: str | None = None
     overwrite: bool = Field(default=False, strict=True)
-    segment_time: float | None = Field(default=None, ge=0.5, le=3600)
-    model: str = Field(default="fast", pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")
+    segment_time: SliceSeconds | None = None
+    model: ModelName = "fast"
     deinterlace: bool = Field(default=False, strict=True)
     encoder: VideoEncoder = VideoEncoder()
 
