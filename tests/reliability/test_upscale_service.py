@@ -64,7 +64,7 @@ def test_a_list_that_lags_starts_no_second_chain(service: Service, clock: HandCl
     assert held(service.post(_CLIP, key="k")) > 0
     assert held(service.post(_CLIP, key="k")) > 0
     (job,) = service.get("/jobs", token="k").json()["jobs"]
-    assert (job["state"], "not known" in job["hold_reason"]) == ("SUBMITTING", True)
+    assert (job["state"], "is unknown" in job["hold_reason"]) == ("SUBMITTING", True)
     clock.advance(_SETTLE_S / 2)
     healed = service.post(_CLIP, key="k") if again == "post" else service.get(f"/jobs/{job['id']}")
     assert (healed.json()["id"], healed.json()["state"]) == (job["id"], "QUEUED")

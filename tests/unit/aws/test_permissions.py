@@ -10,7 +10,7 @@ from tests.unit.aws.stack import allowed_actions, make_template, of_type
 
 _ELSEWHERE = ("contract_rig", "deploy", "functions", "simulator")
 """Parts of the vendor's package that no program of a client's runs."""
-_THROUGH_FLOWS = {"mediabroker_aws.batch.transports"}
+_THROUGH_FLOWS = {"mediabroker_aws.batch.transports", "mediabroker_aws.functions.upscale.vendor"}
 """Where operations have no name of their own: those of the `Call`s that flows yield."""
 _LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 _TELLS_MISSING_FROM_FORBIDDEN = {"s3:ListBucket"}

@@ -21,16 +21,17 @@ from mediabroker.errors import (
     MediaError,
     ProviderError,
 )
-from mediabroker.objects import ObjectStore
+from mediabroker.flows.engine import HoldError, StopRequestedError
+from mediabroker.objects import ObjectJournal, ObjectStore
 from mediabroker.refs import JobRef, MemberRef
 from mediabroker.results import Output
 from mediabroker.spi import CancelOutcome, Flow, Member, MemberStatus, Observation, Transport, drive
 from mediabroker.states import JobState
 from mediabroker_aws.batch.provider import BatchChain
-from mediabroker_aws.functions.upscale.ledger import Ledger, Ticket, derive_id
+from mediabroker_aws.functions.upscale.ledger import Ledger, OvertakenError, Ticket, derive_id
 from mediabroker_aws.functions.upscale.order import Order, check_picture
 from mediabroker_aws.functions.upscale.settings import UpscaleSettings
-from mediabroker_aws.functions.upscale.submission import HoldError, OvertakenError, Submission, with_retries
+from mediabroker_aws.functions.upscale.vendor import BatchVendor, is_throttled, open_journal, submit, with_retries
 from mediabroker_aws.s3.store import S3Store
 from mediabroker_aws.service.wire import JobView
 
@@ -38,7 +39,6 @@ __all__ = ["UpscaleJobs"]
 
 T = TypeVar("T")
 
-_STEPS = ("single", "array", "merge")
 _LOOKS, _PAUSE_S = 12, 0.4
 _RUNS = range(1, 101)
 """How often the same request for the same source may follow a job that failed, or a key one that was refused."""
@@ -88,6 +88,7 @@ class UpscaleJobs:
             options=order.options,
             created_at=self._clock.now(),
             caller=derive_id("caller", caller),
+            is_new=True,
         )
         job_id = self._id_of_key(caller, key) if key is not None else self._id_of_request(fresh, caller)
         assert job_id is not None
@@ -149,7 +150,7 @@ class UpscaleJobs:
             except OvertakenError:
                 continue  # there is a ticket now
             except HoldError as hold:
-                if hold.throttled or look >= _LOOKS:
+                if is_throttled(hold) or look >= _LOOKS:
                     raise
             self._clock.wait(Event(), _PAUSE_S)
         raise AssertionError("unreachable: the count has no end")
@@ -178,15 +179,22 @@ class UpscaleJobs:
         """
         if not ticket.is_new and (known := self._ledger.read(ticket.job_id, "members")):
             return [Member.model_validate(each) for each in known["members"]]
-        submission = self._submission(ticket)
+        if ticket.told:
+            raise HoldError(f"job {ticket.job_id} was begun by release 0.1 and is not submitted any further")
+        journal = open_journal(self._ledger, ticket)
         try:
-            members = submission.run().members
+            members = submit(self._vendor(ticket), ticket, journal, self._clock).members
+        except HoldError as hold:
+            if journal.is_empty and isinstance(hold.__cause__, ProviderError):
+                raise hold.__cause__ from None  # nothing was written down, so that nothing goes on
+            hold.is_untouched = not _accepted(journal)  # a manifest starts nothing
+            raise
         except ProviderError as refusal:
-            is_cancelled = refusal.provider_code == ErrorCode.CANCELLED.value
-            if not submission.is_committed:
+            if journal.is_empty:
                 raise
+            is_cancelled = isinstance(refusal, StopRequestedError)
             state = JobState.CANCELLED if is_cancelled else JobState.FAILED
-            is_untouched = not (is_cancelled or submission.accepted)
+            is_untouched = not (is_cancelled or _accepted(journal))
             view = self._end(ticket, (), state, is_untouched=is_untouched, error=self._provider.classify(refusal))
             raise _EndedError(view, refusal if is_untouched else None) from refusal
         stored: Any = [each.model_dump(mode="json") for each in members]
@@ -195,27 +203,20 @@ class UpscaleJobs:
             self._converse(self._provider.cancel(members))
         return members
 
-    def _submission(self, ticket: Ticket) -> Submission:
-        return Submission(
-            ticket,
+    def _vendor(self, ticket: Ticket) -> BatchVendor:
+        return BatchVendor(
             self._provider,
             self._perform,
-            self._ledger,
-            clock=self._clock,
+            ticket,
             settle_s=self.settings.settle_time_s,
             look=lambda call, reply: check_picture(call, reply, ticket.spec.scale, self.settings.max_output_pixels),
         )
-
-    def _accepted(self, ticket: Ticket) -> list[Member]:
-        """The vendor jobs of a submission that is not through, as far as Batch has confirmed them."""
-        known = [(step, self._ledger.read(ticket.job_id, f"{step}.accepted")) for step in _STEPS]
-        return [Member(role=step, native_id=record["reply"]["jobId"]) for step, record in known if record]
 
     def _stop(self, ticket: Ticket) -> CancelOutcome:
         try:
             members = self._members(ticket)
         except HoldError:
-            self._converse(self._provider.cancel(self._accepted(ticket)))
+            self._converse(self._provider.cancel(_accepted(open_journal(self._ledger, ticket))))
             return CancelOutcome.REQUESTED  # whoever looks next ends what turns up
         except _EndedError:
             return CancelOutcome.REQUESTED
@@ -319,6 +320,13 @@ class UpscaleJobs:
 
     def _converse(self, flow: Flow[T]) -> T:
         return drive(flow, self._perform)
+
+
+def _accepted(journal: ObjectJournal) -> list[Member]:
+    """Return the vendor jobs of a submission, as far as Batch has confirmed them."""
+    confirmed = [each for each in journal.entries() if each.service == "batch" and each.status == "accepted"]
+    created = [each for each in confirmed if each.effect == "create" and each.reply is not None]
+    return [Member(role=each.step, native_id=str((each.reply or {})["jobId"])) for each in created]
 
 
 def _status(member: Member, seen: Observation) -> MemberStatus:

@@ -3,45 +3,38 @@
 `<work>/requests/names/<derived name>` names the job that a key or a request leads to: ids themselves are random. Below
 `<work>/requests/<job id>/`:
 
-    request               what was asked for, and what the reads before the first submit have told
-    <step>.<n>.sent       somebody is about to submit this step for the n-th time; whoever wrote it may
-    <step>.<n>.withdrawn  that submit was refused for now: it had no effect, and may be made again
-    <step>.accepted       the answer of Batch, or of S3 to the manifest
-    members               all vendor jobs of the job
-    cancel                somebody wants it to stop
-    end                   how it ended, once that is known for good
+    request       what was asked for
+    calls/<n>     the journal of the submission, see `mediabroker.objects.journal`
+    members       all vendor jobs of the job
+    cancel        a caller wants it to stop
+    end           how it ended, once that is known for good
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from mediabroker.errors import AuthenticationError, ErrorCode, MediaError
+from mediabroker.errors import MediaBrokerError
 from mediabroker.jobs import SuperResolution
 from mediabroker.models import Value
-from mediabroker.objects import ObjectStore
+from mediabroker.objects import ObjectStore, Records
 from mediabroker.refs import MediaURI, base32, new_job_id, token_for
 from mediabroker.spi import SubmitContext
 from mediabroker_aws.options import BatchOptions
 
-__all__ = ["Ledger", "Ticket", "Told", "derive_id"]
+__all__ = ["Ledger", "OvertakenError", "Ticket", "derive_id"]
 
 
 _NAMES = "names"
 
 
-class Told(Value, frozen=True):
-    """One read and what it came to: a reply, or the refusal that the flow could live with."""
-
-    digest: str
-    reply: Mapping[str, JsonValue] | None = None
-    refusal: Mapping[str, JsonValue] | None = None
+class OvertakenError(MediaBrokerError):
+    """Another request has written this job's ticket first; read it and go by it."""
 
 
 class Ticket(Value, frozen=True):
@@ -55,12 +48,10 @@ class Ticket(Value, frozen=True):
     created_at: datetime
     caller: str = ""
     """Digest of the caller who asked for it: nobody else is answered about it. Empty in tickets of release 0.1."""
-    told: tuple[Told, ...] = ()
-
-    @property
-    def is_new(self) -> bool:
-        """Whether it has not been written down; a ticket that has holds at least what was read of the source."""
-        return not self.told
+    told: tuple[JsonValue, ...] = ()
+    """What the reads before the first submit came to, in tickets of release 0.1, whose journal was another one."""
+    is_new: bool = Field(default=False, exclude=True)
+    """Whether it is not written yet."""
 
     @property
     def context(self) -> SubmitContext:
@@ -83,30 +74,28 @@ class Ledger:
     """
 
     def __init__(self, store: ObjectStore, work: MediaURI) -> None:
-        self._store = store
-        self._folder = f"{work}/requests"
+        self._records = Records(store, f"{work}/requests")
 
     def read(self, job_id: str, name: str) -> dict[str, Any] | None:
-        """The record, or None where there is none."""
-        try:
-            body = b"".join(self._store.read(self._uri(job_id, name)))
-        except MediaError as error:
-            if error.error.code is ErrorCode.INPUT_NOT_FOUND:
-                return None
-            raise _denied(error, name) from error
-        content: dict[str, Any] = json.loads(body)
-        return content
+        """Return the record, or None where there is none."""
+        return self._records.below(job_id).read(name)
 
     def write(self, job_id: str, name: str, content: Mapping[str, JsonValue]) -> bool:
-        """Whether this call has written the record; False: it was there."""
-        body = json.dumps(content, sort_keys=True).encode()
-        try:
-            self._store.write(self._uri(job_id, name), iter([body]))
-        except MediaError as error:
-            if error.error.code is ErrorCode.OUTPUT_EXISTS:
-                return False
-            raise _denied(error, name) from error
-        return True
+        """Write the record unless there is one; return whether this call has written it."""
+        return self._records.below(job_id).add(name, content)
+
+    def calls(self, job_id: str) -> Records:
+        """Return the records of the job's journal."""
+        return self._records.below(f"{job_id}/calls")
+
+    def begin(self, ticket: Ticket) -> None:
+        """Write the ticket of a new job.
+
+        Raises:
+            OvertakenError: another request has written it.
+        """
+        if ticket.is_new and not self.write(ticket.job_id, "request", ticket.model_dump(mode="json")):
+            raise OvertakenError(f"job {ticket.job_id} has been begun by another request")
 
     def named(self, name: str, *, create: bool) -> str | None:
         """Return the id of the job that a derived name stands for: a random one, so that no caller can derive it."""
@@ -126,13 +115,6 @@ class Ledger:
         """The job of that id, or None."""
         found = self.read(job_id, "request")
         return Ticket.model_validate(found) if found else None
-
-    def _uri(self, job_id: str, name: str) -> MediaURI:
-        return MediaURI(f"{self._folder}/{job_id}/{name}.json")
-
-
-def _denied(error: MediaError, name: str) -> AuthenticationError:
-    return AuthenticationError(f"the record {name!r}: {error.error.message}", provider="s3", operation=name)
 
 
 def derive_id(*parts: str) -> str:

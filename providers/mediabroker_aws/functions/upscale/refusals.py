@@ -21,10 +21,11 @@ from mediabroker.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from mediabroker.flows.engine import HoldError
 from mediabroker_aws.batch.states import refusal_error
 from mediabroker_aws.functions.proxy import RefusedError, respond
 from mediabroker_aws.functions.upscale.order import InvalidOrderError
-from mediabroker_aws.functions.upscale.submission import HoldError
+from mediabroker_aws.functions.upscale.vendor import is_throttled
 from mediabroker_aws.service.wire import INTERNAL, NOT_FOUND
 
 __all__ = ["build_error", "build_refusal", "explain"]
@@ -103,7 +104,7 @@ _ANSWERS: Sequence[tuple[type[Exception], Callable[[Any], dict[str, JsonValue]]]
     (UnsupportedError, lambda it: build_error(400, ErrorCode.UNSUPPORTED, str(it))),
     (IdempotencyConflictError, lambda it: build_error(409, "IDEMPOTENCY_CONFLICT", str(it))),
     (JobNotFoundError, lambda it: build_error(404, NOT_FOUND, str(it))),
-    (HoldError, lambda it: _later(429 if it.throttled else 503, str(it), it.retry_after_s)),
+    (HoldError, lambda it: _later(429 if is_throttled(it) else 503, str(it), it.retry_after_s)),
     (MediaError, lambda it: _of_job(it.error)),
     (ProviderError, _of_vendor),
 )
