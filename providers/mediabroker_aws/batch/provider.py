@@ -36,7 +36,15 @@ from mediabroker.states import JobState
 from mediabroker_aws.batch import requests
 from mediabroker_aws.batch.events import parse_event
 from mediabroker_aws.batch.records import read_failure, read_result
-from mediabroker_aws.batch.states import explain, fold_progress, observe, parse_origin, refusal_error, unfinished
+from mediabroker_aws.batch.states import (
+    explain,
+    fold_progress,
+    is_waiting_array,
+    observe,
+    parse_origin,
+    refusal_error,
+    unfinished,
+)
 from mediabroker_aws.batch.transports import BatchTransport
 from mediabroker_aws.object_transport import ObjectTransport
 from mediabroker_aws.options import BatchOptions
@@ -151,7 +159,9 @@ class BatchChain(Provider):
             )
 
     def query(self, members: Sequence[Member]) -> Flow[list[Observation]]:
-        details = yield from _describe(members)
+        details = yield from _describe([member.native_id for member in members])
+        waiting = {each: f"{each}:0" for each, detail in details.items() if is_waiting_array(detail)}
+        children = yield from _describe(list(waiting.values()))
         seen = []
         for member in members:
             detail = details.get(member.native_id)
@@ -159,7 +169,8 @@ class BatchChain(Provider):
                 seen.append(Observation(native_id=member.native_id, not_found=True))
                 continue
             cause = yield from _cause(detail)
-            observed = observe(detail, member.output, cause=cause)
+            child = children.get(waiting.get(member.native_id, ""), {})
+            observed = observe(detail, member.output, cause=cause, held=child.get("statusReason"))
             if isinstance(observed.result, VideoResult):
                 made = yield from read_result(detail, observed.result.outputs[0].uri)
                 observed = observed.model_copy(update={"result": made or observed.result})
@@ -167,7 +178,7 @@ class BatchChain(Provider):
         return seen
 
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
-        details = yield from _describe(members)
+        details = yield from _describe([member.native_id for member in members])
         alive = [member for member in members if unfinished(details.get(member.native_id, {"status": "FAILED"}))]
         for member in reversed(alive):  # the merge first, or it would fail because its array did
             yield from ask(requests.build_terminate(member.native_id))
@@ -202,7 +213,7 @@ class BatchChain(Provider):
         return parse_event(message, account=self.account, region=self.region)
 
     def recover(self, seen: Observation) -> Flow[Recovered | None]:
-        details = yield from _describe([Member(role=_SINGLE, native_id=seen.native_id)])
+        details = yield from _describe([seen.native_id])
         detail = details.get(seen.native_id, {})
         origin = parse_origin(detail)
         if origin is None:
@@ -233,8 +244,7 @@ def _head(uri: MediaURI) -> Call[Reply]:
     return Call("s3", "HeadObject", {"uri": str(uri)})
 
 
-def _describe(members: Sequence[Member]) -> Flow[dict[str, dict[str, Any]]]:
-    ids = [member.native_id for member in members]
+def _describe(ids: Sequence[str]) -> Flow[dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, Any]] = {}
     for at in range(0, len(ids), _BATCH):
         details = yield from ask(requests.build_describe(ids[at : at + _BATCH]))

@@ -28,7 +28,7 @@ from mediabroker.spi import MemberStatus, Observation, Origin
 from mediabroker.states import JobState
 from mediabroker_aws.batch.requests import CANCEL_REASON, ORIGIN
 
-__all__ = ["explain", "fold_progress", "observe", "parse_origin", "refusal_error", "unfinished"]
+__all__ = ["explain", "fold_progress", "is_waiting_array", "observe", "parse_origin", "refusal_error", "unfinished"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,16 @@ _REFUSALS: Sequence[tuple[type[ProviderError], ErrorCode]] = (
 )
 
 
-def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobError | None = None) -> Observation:
-    """One `JobDetail`. `output` is what the job makes, if it does; `cause` why a child of this array failed."""
+def observe(
+    detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobError | None = None, held: str | None = None
+) -> Observation:
+    """Return what one `JobDetail` says.
+
+    Args:
+        output: what the job makes, if it does.
+        cause: why a child of this array failed.
+        held: why the children of this array wait.
+    """
     native_id, word = detail["jobId"], detail["status"]
     if word not in _STATES:
         _log.warning(
@@ -100,7 +108,7 @@ def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobErr
         native_id=native_id,
         state=state,
         phase=_phase(detail, summary),
-        hold_reason=detail.get("statusReason") if word == "RUNNABLE" else None,
+        hold_reason=held or (detail.get("statusReason") if word == "RUNNABLE" else None),
         vendor_attempt=sum("stoppedAt" in each for each in detail.get("attempts", ())),
         sub_rank=sub_rank,
         progress=_progress(detail, state, summary),
@@ -110,6 +118,12 @@ def observe(detail: Mapping[str, Any], output: MediaURI | None, *, cause: JobErr
         origin=origin,
         raw=dict(detail),
     )
+
+
+def is_waiting_array(detail: Mapping[str, Any]) -> bool:
+    """Whether children of an array wait for a machine and none has begun: the array itself bears no reason for that."""
+    summary = detail.get("arrayProperties", {}).get("statusSummary") or {}
+    return bool(summary.get("RUNNABLE")) and not any(summary.get(each) for each in _STARTED)
 
 
 def _phase(detail: Mapping[str, Any], summary: Mapping[str, int] | None) -> str:

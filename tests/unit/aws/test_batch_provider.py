@@ -325,3 +325,18 @@ BatchProvider("p", {"queues": {"spot": "q"}, "job_definition": "d", "work": "s3:
 assert "av" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_reason_why_an_arrays_slices_wait_is_the_jobs_hold_reason(rig: BatchRig, driver: Driver) -> None:
+    started = start(driver, request(rig))
+    rig.simulator.lifecycle.blocked = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+    rig.nudge(started)
+    rig.nudge(started)
+    seen = driver.run(driver.provider.query(started.members))
+    assert seen[0].hold_reason == "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+    statuses = [MemberStatus(member=m, state=s.state, hold_reason=s.hold_reason) for m, s in zip(started.members, seen)]
+    assert driver.provider.fold(statuses).hold_reason == "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
+    assert len(sent(driver, "DescribeJobs")) == 2, "one for the jobs, one for the first slices of all that wait"
+    rig.simulator.lifecycle.blocked = None
+    rig.nudge(started)
+    assert driver.run(driver.provider.query(started.members))[0].hold_reason is None
