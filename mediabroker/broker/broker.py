@@ -23,7 +23,7 @@ from mediabroker.broker.events.adopting import adopt
 from mediabroker.broker.events.consuming import Consuming
 from mediabroker.broker.job import Job
 from mediabroker.broker.plan import Plan, plan
-from mediabroker.clock import Clock, SystemClock
+from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings, load_settings
 from mediabroker.errors import InvalidJobError, JobNotFoundError
 from mediabroker.jobs import JobSpec
@@ -33,6 +33,7 @@ from mediabroker.spi import CancelOutcome, ObjectStore, Provider, ProviderOption
 from mediabroker.states import JobState
 from mediabroker.storage import Stores
 from mediabroker.store import jobs, open_store
+from mediabroker.store.time import StoreClock
 
 __all__ = ["Broker", "Waited"]
 
@@ -58,7 +59,7 @@ class Broker(Consuming):
         settings: what `load_settings` gives; default: the environment alone.
         providers: ready instances by name, instead of those that the settings name.
         stores: ready object stores by URI scheme, instead of those of plug-ins.
-        clock: for tests.
+        clock: for tests; without one, the store's own time is used, so that all its processes agree.
 
     Raises:
         ConfigurationError: a wrong setting.
@@ -74,11 +75,12 @@ class Broker(Consuming):
         clock: Clock | None = None,
     ) -> None:
         settings = settings or load_settings()
+        store = open_store(settings.store, busy_timeout_s=settings.busy_timeout_s)
         core = Core(
-            store=open_store(settings.store, busy_timeout_s=settings.busy_timeout_s),
+            store=store,
             fleet=Fleet(settings, providers),
             stores=Stores(settings.stores, ready=stores),
-            clock=clock or SystemClock(),
+            clock=clock or StoreClock(store),
             settings=settings,
         )
         super().__init__(core)

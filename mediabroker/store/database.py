@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, select
@@ -28,6 +29,8 @@ class _Database(Protocol):
     def open_engine(self, url: URL, *, busy_timeout_s: float) -> Engine: ...
 
     def is_busy(self, error: DBAPIError) -> bool: ...
+
+    def time(self, engine: Engine) -> datetime: ...
 
 
 _DATABASES: Mapping[str, _Database] = {"sqlite": sqlite, "postgresql": postgresql}
@@ -78,6 +81,16 @@ class Store:
                 yield tx
         finally:
             turns.release()
+
+    def time(self) -> datetime:
+        """Return the time of the database server, or of the file system that holds the store; aware UTC.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        self._notice_fork()
+        with self._typed_errors():
+            return self._database.time(self._engine)
 
     @contextmanager
     def _transaction(self, *, writer: bool) -> Iterator[Connection]:

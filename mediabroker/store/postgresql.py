@@ -7,13 +7,15 @@ writes. The lock is handed on in the order in which it was asked for. Readers se
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from datetime import datetime, timezone
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from mediabroker.errors import MissingDependencyError
 
-__all__ = ["is_busy", "open_engine"]
+__all__ = ["is_busy", "open_engine", "time"]
 
 _WRITERS = 0x6D65646961  # "media": which of the database's advisory locks is the writers'
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -49,3 +51,10 @@ def open_engine(url: URL, *, busy_timeout_s: float) -> Engine:
 def is_busy(error: DBAPIError) -> bool:
     """Whether somebody else kept the write lock for too long."""
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def time(engine: Engine) -> datetime:
+    """Return the server's time."""
+    with engine.connect() as connection:
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now.astimezone(timezone.utc)

@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import stat
+from datetime import datetime, timezone
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -19,7 +20,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from mediabroker.errors import ConfigurationError, StoreError
 
-__all__ = ["is_busy", "open_engine"]
+__all__ = ["is_busy", "open_engine", "time"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,3 +102,17 @@ def _is_locked(error: BaseException) -> bool:
 def _begin(connection: Connection) -> None:
     writer = connection.get_execution_options().get("writer", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+def time(engine: Engine) -> datetime:
+    """Return the time that the file system gives to a write: that of the machine, whatever this process takes it for.
+
+    Raises:
+        StoreError: the file is gone or belongs to another user.
+    """
+    path = Path(str(engine.url.database))
+    try:
+        os.utime(path)
+        return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    except OSError as error:
+        raise StoreError(f"{path}: its time cannot be read: {error.strerror}") from error

@@ -334,7 +334,10 @@ def test_the_reason_why_an_arrays_slices_wait_is_the_jobs_hold_reason(rig: Batch
     rig.nudge(started)
     seen = driver.run(driver.provider.query(started.members))
     assert seen[0].hold_reason == "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
-    statuses = [MemberStatus(member=m, state=s.state, hold_reason=s.hold_reason) for m, s in zip(started.members, seen)]
+    told = zip(started.members, seen, strict=True)
+    statuses = [
+        MemberStatus(member=member, state=JobState.QUEUED, hold_reason=each.hold_reason) for member, each in told
+    ]
     assert driver.provider.fold(statuses).hold_reason == "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
     assert len(sent(driver, "DescribeJobs")) == 2, "one for the jobs, one for the first slices of all that wait"
     rig.simulator.lifecycle.blocked = None
