@@ -150,7 +150,7 @@ def submitting(broker: Broker, url: str, calls: int, rounds: int) -> list[str]:
 
     def durable() -> int:
         for _ in range(calls):
-            ids.append(broker.submit(MediaInfo(input="/in.mp4")).ref.members[0].native_id)
+            ids.append(broker.submit(MediaInfo(input=__file__)).ref.members[0].native_id)
         return calls
 
     compare("submit", bare, durable, rounds)

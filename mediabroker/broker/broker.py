@@ -147,8 +147,8 @@ class Broker(Consuming):
         Raises:
             UnsupportedError: nobody can express the request, or stop a job that has a limit. Nothing was stored or
                 sent.
-            InvalidJobError: an argument is not what it should be, a limit is not longer than zero, or the key is empty
-                or too long.
+            InvalidJobError: an argument is not what it should be, a limit is not longer than zero, the key is empty or
+                too long, or a local input does not exist.
             IdempotencyConflictError: the key belongs to another request. Nothing was sent.
         """
         check_request(spec, provider, options)

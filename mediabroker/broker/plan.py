@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from mediabroker.broker.attempt.carrying import size_of
 from mediabroker.broker.attempt.choosing import Rejection, choose, options_for
+from mediabroker.broker.attempt.intent import check_input
 from mediabroker.broker.attempt.limits import Limits
 from mediabroker.broker.attempt.placement import placed
 from mediabroker.broker.core import Core
@@ -67,6 +68,7 @@ def plan(
 ) -> Plan:
     """The plan for `spec`; raises what a submit would raise before it stores anything."""
     choice = choose(core, spec, among=among, options=options, limits=limits)
+    check_input(core, spec)
     transfers = _transfers(core, spec, choice.placement)
     seen = placed(spec, choice.placement)
     context = SubmitContext(

@@ -200,9 +200,6 @@ def _submit(
 def _perform(terminal: Terminal, running: Running, spec: JobSpec[Any], *, show: Shown | None = None) -> None:
     with terminal.broker() as broker:
         options = options_of(running.option or (), broker.providers)
-        is_chosen = all(name in broker.providers for name in running.provider or ())  # else that is said first
-        if is_chosen and spec.input.scheme == "file" and not spec.input.path.exists():
-            raise InvalidJobError(f"input: {spec.input.path} does not exist")
         if running.plan:
             plan = broker.plan(spec, provider=running.provider, options=options, **running.limits())
             terminal.show(plan.model_dump(mode="json"), plan_card(plan))

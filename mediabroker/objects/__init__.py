@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from mediabroker.objects.journal import ObjectJournal
 from mediabroker.objects.records import Records
-from mediabroker.objects.store import ObjectStat, ObjectStore, named
+from mediabroker.objects.store import ObjectStat, ObjectStore, UnnameableError, nameable, named
 
-__all__ = ["ObjectJournal", "ObjectStat", "ObjectStore", "Records", "named"]
+__all__ = ["ObjectJournal", "ObjectStat", "ObjectStore", "Records", "UnnameableError", "nameable", "named"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mediabroker.errors import InvalidJobError
+from mediabroker.errors import ErrorCode, InvalidJobError, MediaError
 from mediabroker.refs import MediaURI
 
-__all__ = ["ObjectStat", "ObjectStore", "named"]
+__all__ = ["ObjectStat", "ObjectStore", "UnnameableError", "nameable", "named"]
 
-_log = logging.getLogger(__name__)
+
+class UnnameableError(MediaError):
+    """A folder holds names that no URI can stand for, as one with a control character; all others were listed."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, folder: MediaURI) -> Iterator[MediaURI]:
-        """All objects below a URI that ends in `/`, at any depth, in no order; none where there is no such folder."""
+        """All objects below a URI that ends in `/`, at any depth, in no order; none where there is no such folder.
+
+        Raises:
+            UnnameableError: after all others, because of names that no URI can stand for.
+        """
         ...
 
     def close(self) -> None:
@@ -60,13 +66,25 @@ class ObjectStore(Protocol):
 
 
 def named(folder: MediaURI, found: Iterable[str | Path]) -> Iterator[MediaURI]:
-    """The URIs of what a store has found below a folder.
+    """Yield the URIs of what a store has found below a folder.
 
-    A name that no URI can stand for, as one with a control character, is left out, and logged: nothing here could have
-    written it, and the rest of the folder is needed all the same.
+    Raises:
+        UnnameableError: `PROVIDER_INTERNAL`, after all that can be named. Nothing here writes such names, and a caller
+            that must not leave one out, as a delivery, has to know of it.
     """
+    refusal = None
     for each in found:
         try:
             yield MediaURI(each)
         except InvalidJobError as error:
-            _log.warning("an object is left out of a listing: %s", error, extra={"folder": folder})
+            refusal = refusal or error
+    if refusal is not None:
+        raise UnnameableError(
+            ErrorCode.PROVIDER_INTERNAL, f"{folder} holds a name that no URI can stand for: {refusal}", retryable=False
+        )
+
+
+def nameable(listing: Iterable[MediaURI]) -> Iterator[MediaURI]:
+    """Yield what is listed, and pass over names that no URI can stand for: for folders that others write into, too."""
+    with suppress(UnnameableError):
+        yield from listing

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, MissingDependencyError, UnsupportedError
-from mediabroker.objects import ObjectStat, ObjectStore
+from mediabroker.objects import ObjectStat, ObjectStore, nameable
 from mediabroker.plugins import load_plugin
 from mediabroker.refs import STORE_GROUP, MediaURI
 from mediabroker.storage.file import FileStore
@@ -81,7 +81,7 @@ class Stores:
                 ErrorCode.OUTPUT_DENIED, f"{folder.path} is a link; a folder that is to be cleared must be none"
             )
         store = self.of(folder)
-        for uri in list(store.list(folder)):
+        for uri in list(nameable(store.list(folder))):
             store.delete(uri)
         if folder.scheme == "file":
             shutil.rmtree(folder.path, ignore_errors=True)  # what is left are empty folders

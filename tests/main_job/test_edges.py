@@ -64,7 +64,6 @@ def outbox(tmp_path: Path) -> Path:
 
 
 _BAD_INPUTS: dict[str, tuple[Callable[[Path], object], set[ErrorCode]]] = {
-    "missing": (lambda path: None, {ErrorCode.INPUT_NOT_FOUND}),
     "empty": (lambda path: path.touch(), {ErrorCode.MEDIA_CORRUPT}),
     "text": (clips.make_text, {ErrorCode.MEDIA_CORRUPT, ErrorCode.MEDIA_UNSUPPORTED}),
     "audio-only": (clips.make_audio_only, {ErrorCode.MEDIA_UNSUPPORTED}),
@@ -80,6 +79,15 @@ _BAD_INPUTS: dict[str, tuple[Callable[[Path], object], set[ErrorCode]]] = {
     ),
     "interlaced": (clips.make_interlaced, {ErrorCode.MEDIA_UNSUPPORTED}),
 }
+
+
+def test_an_input_that_does_not_exist_is_refused_and_leaves_nothing(
+    broker: Broker, tmp_path: Path, outbox: Path
+) -> None:
+    with pytest.raises(InvalidJobError, match=r"input: .*in\.mp4 does not exist"):
+        _upscale(broker, tmp_path / "in.mp4", outbox / "out.mp4")
+    assert _nothing_left(outbox)
+    assert list(broker.list()) == []
 
 
 @pytest.mark.parametrize("name", _BAD_INPUTS)

@@ -43,7 +43,7 @@ def test_C1_C2_C4_C6_C8_every_job_is_told_once_and_in_order_however_the_queue_mi
     settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}")
     (tmp_path / "out.mp4").write_bytes(b"video")
     with Broker(settings, providers={"ledger": vendor}, clock=HandClock()) as broker:
-        jobs = [broker.submit(Transcode(input="/in.mp4", output=tmp_path / "out.mp4")) for _ in range(_JOBS)]
+        jobs = [broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4")) for _ in range(_JOBS)]
         moves = [(job.ref.members[0].native_id, word) for job in jobs for word in ("working", "end")]
         ends = {job.id: chance.choice(("done", "broken")) for job in jobs}
         job_of = {job.ref.members[0].native_id: job.id for job in jobs}
@@ -153,7 +153,7 @@ def test_C5_C11_kill_at_any_moment_of_a_round_loses_nothing(tmp_path: Path, when
     broker, vendor = _broker(tmp_path)
     queue = FaultyQueue(tmp_path / "queue.db", visibility_s=0.0)
     with broker:
-        job = broker.submit(Transcode(input="/in.mp4", output=tmp_path / "out.mp4"))
+        job = broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4"))
         vendor.ledger.say("job-0", "done")
         for body in (notice(vendor.ledger, "job-0"), b"garbage"):
             queue.send(body)
@@ -200,7 +200,7 @@ def serve_until_told(folder: Path) -> None:
 def test_C19_sigterm_ends_serve_within_ten_seconds_also_in_a_long_poll(tmp_path: Path) -> None:
     broker, _ = _broker(tmp_path)
     with broker:
-        broker.submit(Transcode(input="/in.mp4", output=tmp_path / "out.mp4"))
+        broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4"))
     command = [sys.executable, "-c", _SERVE, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None

@@ -36,7 +36,7 @@ def _broker(folder: Path, fault: str = "") -> tuple[Broker, LedgerProvider]:
 
 
 def _spec(folder: Path) -> Transcode:
-    return Transcode(input=str(folder / "in.mp4"), output=str(folder / "out.mp4"))
+    return Transcode(input=__file__, output=str(folder / "out.mp4"))
 
 
 def submit(folder: Path, fault: str, kill: str) -> None:

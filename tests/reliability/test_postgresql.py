@@ -45,7 +45,7 @@ def fleet(url: str, tmp_path: Path) -> Iterator[list[Broker]]:
 @pytest.fixture
 def spec(tmp_path: Path) -> Transcode:
     (tmp_path / "out.mp4").write_bytes(b"video")
-    return Transcode(input=tmp_path / "in.mp4", output=tmp_path / "out.mp4")
+    return Transcode(input=__file__, output=tmp_path / "out.mp4")
 
 
 def test_P2_P3_P7_hold_through_any_history_of_faults(postgresql: PostgresqlServer) -> None:

@@ -60,7 +60,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(target=keys, key=st.sampled_from("abcd"), overwrite=st.booleans(), limits=st.sampled_from(_LIMITS))
     def submit(self, key: str, overwrite: bool, limits: dict[str, timedelta]) -> str:
-        spec = Transcode(input="/in.mp4", output=str(self.folder / "out.mp4"), overwrite=overwrite)
+        spec = Transcode(input=__file__, output=str(self.folder / "out.mp4"), overwrite=overwrite)
         try:
             job = self.broker.submit(spec, idempotency_key=key, **limits)
         except IdempotencyConflictError:

@@ -58,7 +58,7 @@ def test_sqs_and_mns_together_are_one_stream(tmp_path: Path, credentials: None, 
         settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}", sources=sources, reconcile_s=600)
         seen: list[tuple[str, str]] = []
         with Broker(settings, providers={"ledger": vendor}) as broker:
-            jobs = [broker.submit(Transcode(input=tmp_path / "in.mp4", output=tmp_path / "out.mp4")) for _ in range(2)]
+            jobs = [broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4")) for _ in range(2)]
             for accepted in vendor.ledger.accepted():
                 vendor.ledger.say(accepted["id"], "done")
                 told = notice(vendor.ledger, accepted["id"]).decode()

@@ -19,6 +19,7 @@ from mediabroker.errors import (
 )
 from mediabroker.jobs import SmartProduction, result_type_of
 from mediabroker.media.publish import output_errors
+from mediabroker.objects import nameable
 from mediabroker.production.names import placeholders
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output
@@ -137,7 +138,8 @@ def _matching(core: Core, pattern: MediaURI) -> tuple[Output, ...]:
     """The files that fit a pattern, found by listing what lies below its fixed part; else the pattern, unverified."""
     form = re.compile("".join(".+?" if at % 2 else re.escape(part) for at, part in enumerate(_HELD.split(pattern.key))))
     try:
-        found = sorted(uri for uri in core.stores.of(pattern).list(folder_of(pattern)) if form.fullmatch(uri.key))
+        listed = nameable(core.stores.of(pattern).list(folder_of(pattern)))
+        found = sorted(uri for uri in listed if form.fullmatch(uri.key))
         sizes = [(uri, core.stores.of(uri).stat(uri)) for uri in found]
     except (MediaBrokerError, InvalidJobError) as error:
         _log.warning("%s cannot be listed, so its files are not verified: %s", pattern, error)

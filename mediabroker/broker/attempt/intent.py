@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 from mediabroker.broker.attempt.choosing import Choice
 from mediabroker.broker.attempt.limits import Limits
 from mediabroker.broker.core import Core
-from mediabroker.errors import IdempotencyConflictError
+from mediabroker.errors import IdempotencyConflictError, InvalidJobError, MediaError
 from mediabroker.jobs import JobSpec
 from mediabroker.refs import new_job_id
 from mediabroker.spi import ProviderOptions
 from mediabroker.store import jobs
 from mediabroker.store.records import JobRecord
 
-__all__ = ["KeyTakenError", "claim_key", "fingerprint", "intend"]
+__all__ = ["KeyTakenError", "check_input", "claim_key", "fingerprint", "intend"]
 
 
 class KeyTakenError(Exception):
@@ -41,7 +41,12 @@ def intend(
     key: str | None = None,
     retry_of: str | None = None,
 ) -> JobRecord:
-    """Return the record of a job that nothing has been done for yet."""
+    """Return the record of a job that nothing has been done for yet.
+
+    Raises:
+        InvalidJobError: its local input does not exist.
+    """
+    check_input(core, spec, key=key)
     now = core.clock.now()
     return JobRecord(
         new_job_id(),
@@ -57,6 +62,35 @@ def intend(
         idempotency_key=key,
         retry_of=retry_of,
     )
+
+
+def check_input(core: Core, spec: JobSpec[Any], *, key: str | None = None) -> None:
+    """Refuse a local input that does not exist, unless the key names a job: that one is found, whatever became of it.
+
+    Raises:
+        InvalidJobError: the input does not exist.
+    """
+    if spec.input.scheme != "file":
+        return
+    try:
+        found = core.stores.of(spec.input).stat(spec.input)
+    except MediaError:
+        return  # it is there and cannot be looked at; the job says why
+    if found is None and not _is_held(core, key):
+        raise InvalidJobError(f"input: {spec.input.path} does not exist")
+
+
+def _is_held(core: Core, key: str | None) -> bool:
+    if key is None:
+        return False
+    with core.store.read() as tx:
+        known = jobs.by_key(tx, key)
+    return known is not None and not _has_expired(core, known)
+
+
+def _has_expired(core: Core, holder: JobRecord) -> bool:
+    retention = timedelta(days=core.settings.key_retention_days)
+    return holder.finished_at is not None and core.clock.now() - holder.finished_at > retention
 
 
 def fingerprint(spec: JobSpec[Any], options: Sequence[ProviderOptions]) -> str:
@@ -78,8 +112,7 @@ def claim_key(tx: Connection, core: Core, job: JobRecord) -> None:
     known = jobs.by_key(tx, job.idempotency_key) if job.idempotency_key is not None else None
     if known is None:
         return
-    retention = timedelta(days=core.settings.key_retention_days)
-    if known.finished_at is not None and core.clock.now() - known.finished_at > retention:
+    if _has_expired(core, known):
         jobs.update_job(tx, known.id, {"idempotency_key": None})
         return
     if known.fingerprint != job.fingerprint:

@@ -122,7 +122,7 @@ def test_the_broker_consumes_a_bad_queue_in_either_encoding(
     vendor = LedgerProvider("ledger", {"folder": tmp_path / "vendor"})
     settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}", sources=tables, reconcile_s=600)
     with Broker(settings, providers={"ledger": vendor}) as broker:
-        broker.submit(Transcode(input=tmp_path / "in.mp4", output=tmp_path / "out.mp4"))
+        broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4"))
         seen = []
         with broker.events(URL) as stream:
             seen.append(next(stream).type)

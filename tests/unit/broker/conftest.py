@@ -44,6 +44,7 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spec(tmp_path: Path, output: Path) -> Transcode:
+    (tmp_path / "in.mp4").write_bytes(b"input")
     return Transcode(input=str(tmp_path / "in.mp4"), output=str(output), user_data={"asset": 42}, labels={"show": "a"})
 
 

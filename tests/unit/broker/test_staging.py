@@ -14,7 +14,14 @@ from mediabroker import Broker, JobState, Transcode
 from mediabroker.broker.attempt.placement import home_of, place
 from mediabroker.broker.attempt.staging import make_folders
 from mediabroker.config import BrokerSettings
-from mediabroker.errors import ConfigurationError, ErrorCode, MediaError, UnavailableError, UnsupportedError
+from mediabroker.errors import (
+    ConfigurationError,
+    ErrorCode,
+    MediaError,
+    UnavailableError,
+    UnsupportedError,
+)
+from mediabroker.objects import named
 from mediabroker.refs import MediaURI
 from mediabroker.results import JobResult, Output, Transfer
 from mediabroker.spi import CancelOutcome
@@ -134,25 +141,24 @@ def test_names_that_only_look_like_it_are_delivered_below_the_outputs_folder(nam
     assert home_of(placement, MediaURI(f"s3://stage/out/{name}")).key == f"/d/{name}"
 
 
-@pytest.mark.parametrize(
-    "beside", ["../x", "..", ".", "a/../../x", "./x", "/etc/x", "a//x", "..\\x", "C:x", "d/c:/x", "a\\..\\..\\x"]
-)
-def test_a_name_of_the_vendor_that_leads_outside_fails_the_job_and_nothing_is_delivered(
+OUTSIDE = ["../x", "..", ".", "a/../../x", "./x", "/etc/x", "a//x", "..\\x", "C:x", "d/c:/x", "a\\..\\..\\x"]
+
+
+@pytest.mark.parametrize("beside", [*OUTSIDE, "nul\0.ts", "tab\t.ts", "d/new\n", "half\ud800"])
+def test_a_name_that_leads_outside_or_that_is_no_uri_fails_the_job_and_nothing_is_delivered(
     make: Make, spec: Transcode, tmp_path: Path, beside: str
 ) -> None:
     broker, vendor, buckets = make()
     (tmp_path / "hls").mkdir()
     job = broker.submit(Transcode(input=spec.input, output=tmp_path / "hls" / "master.m3u8", container="hls"))
-    staged = vendor.ledger.accepted()[-1]["output"]
     before = sorted(tmp_path.rglob("*"))
-    evil = MediaURI(f"{staged.rpartition('/')[0]}/{beside}")
     plain = buckets.list
-    buckets.list = lambda folder: iter([*plain(folder), evil])  # type: ignore[method-assign]  # what a vendor may store
+    buckets.list = lambda folder: named(folder, [*plain(folder), f"{folder}{beside}"])  # type: ignore[method-assign]
     finish(vendor, buckets, b"#EXTM3U")
     error = job.exception(20)
     assert error is not None
     assert (error.error.code, error.error.retryable) == (ErrorCode.PROVIDER_INTERNAL, False)
-    assert "outside the folder" in str(error)
+    assert ("outside the folder" if beside in OUTSIDE else "no URI can stand for") in str(error)
     assert list((tmp_path / "hls").iterdir()) == []
     assert [each for each in sorted(tmp_path.rglob("*")) if each not in before and "buckets" not in str(each)] == []
 
@@ -313,9 +319,8 @@ def test_an_output_that_somebody_else_writes_meanwhile_is_not_touched(make: Make
 
 
 def test_an_input_that_is_not_there_fails_the_job_before_anything_is_started(make: Make, spec: Transcode) -> None:
-    broker, vendor, _ = make()
-    spec.input.path.unlink()
-    job = broker.submit(spec)
+    broker, vendor, _ = make(schemes=["file"])
+    job = broker.submit(Transcode(input="s3://media/none.mp4", output=spec.output))
     assert job.error is not None
     assert (job.state, job.error.code) == (JobState.FAILED, ErrorCode.INPUT_NOT_FOUND)
     assert vendor.ledger.calls == []

@@ -93,6 +93,42 @@ def test_unusable_key_is_refused_before_anything_is_stored(make_broker: MakeBrok
     assert vendor.ledger.calls == []
 
 
+@pytest.mark.parametrize(
+    "behaviour", [{}, {"schemes": ["s3"], "settings": {"staging": {"s3": "s3://staging/jobs"}}}], ids=["read", "staged"]
+)
+def test_a_local_input_that_does_not_exist_is_refused_alike_and_nothing_is_stored(
+    make_broker: MakeBroker, spec: Transcode, behaviour: dict[str, Any]
+) -> None:
+    broker, vendor = make_broker(**behaviour)
+    spec.input.path.unlink()
+    for ask in (broker.plan, broker.submit):
+        with pytest.raises(InvalidJobError, match=r"input: .*in\.mp4 does not exist"):
+            ask(spec)
+    assert list(broker.list()) == []
+    assert vendor.ledger.calls == []
+
+
+def test_a_retry_of_a_job_whose_input_is_gone_is_refused_and_stores_nothing(
+    make_broker: MakeBroker, spec: Transcode
+) -> None:
+    broker, _ = make_broker(steps=("only",), fault="only:refuse")
+    job = broker.submit(spec)
+    assert job.state is JobState.FAILED
+    spec.input.path.unlink()
+    with pytest.raises(InvalidJobError, match=r"input: .*in\.mp4 does not exist"):
+        broker.retry(job)
+    assert [each.id for each in broker.list()] == [job.id]
+
+
+def test_a_key_finds_its_job_also_after_its_input_was_removed(make_broker: MakeBroker, spec: Transcode) -> None:
+    broker, vendor = make_broker()
+    job = broker.submit(spec, idempotency_key="k")
+    calls = len(vendor.ledger.calls)
+    spec.input.path.unlink()
+    assert broker.submit(spec, idempotency_key="k").id == job.id
+    assert len(vendor.ledger.calls) == calls
+
+
 def test_fingerprint_ignores_defaults_and_order_but_no_value(spec: Transcode) -> None:
     same = Transcode.model_validate({**spec.model_dump(mode="json"), "container": "mp4"})
     assert fingerprint(same, []) == fingerprint(spec, [])

@@ -80,10 +80,8 @@ def test_a_pattern_cannot_be_missing_its_files_are_found_or_the_result_says_that
     pattern = tmp_path / "out" / "{source}-{timestamp}-{sequenceId}.srt"
     pattern.parent.mkdir()
     with Broker(settings, providers={"ledger": vendor}, clock=clock) as broker:
-        job = broker.submit(
-            SmartProduction[Any](function="ImageCartoonize", input=tmp_path / "in.jpg", output=str(pattern))
-        )
-        for name in (*made, "other.srt"):
+        job = broker.submit(SmartProduction[Any](function="ImageCartoonize", input=__file__, output=str(pattern)))
+        for name in (*made, "other.srt", "foreign\n.srt"):  # others may write into the caller's own folder
             (pattern.parent / name).write_text("1")
         vendor.ledger.say("job-0", "done")
         outputs = job.result(5).outputs

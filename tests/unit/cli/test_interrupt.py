@@ -95,7 +95,7 @@ def test_the_second_interrupt_leaves_at_once_and_names_the_job(tmp_path: Path, m
     settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}")
     provider = _InterruptingProvider("ledger", {"folder": tmp_path / "vendor"})
     with Broker(settings, providers={"ledger": provider}) as broker:
-        job = broker.submit(Transcode(input=tmp_path / "in.mp4", output=tmp_path / "out.mp4"))
+        job = broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4"))
         presses = iter([True])
 
         def press(self: object, shown: object) -> None:

@@ -147,7 +147,7 @@ def test_a_key_that_a_vendor_echoes_reaches_neither_error_event_log_nor_store(
     settings = BrokerSettings(store=f"sqlite:///{tmp_path / 'jobs.db'}")
     caplog.set_level(logging.DEBUG)
     with Broker(settings, providers={"ledger": vendor}) as broker:
-        job = broker.submit(Transcode(input=tmp_path / "in.mp4", output=tmp_path / "out.mp4"))
+        job = broker.submit(Transcode(input=__file__, output=tmp_path / "out.mp4"))
         assert job.state is JobState.FAILED
         texts = [str(job.error), repr(job), *(each.model_dump_json() for each in job.events(follow=False))]
     assert not [each for each in (*texts, caplog.text) if CANARY in each]

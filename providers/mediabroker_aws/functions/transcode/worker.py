@@ -20,6 +20,7 @@ from mediabroker.errors import ErrorCode, JobError, MediaError
 from mediabroker.media.ffmpeg.limits import PROCESS_LIMITS
 from mediabroker.media.publish import workplace
 from mediabroker.media.transcode import TranscodeSettings, transcode
+from mediabroker.objects import nameable
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
 from mediabroker_aws.clients import AwsClient
@@ -175,7 +176,7 @@ class Worker:
         """Remove the renditions that workers of this work have begun to upload; the output's folder is everybody's."""
         for name in claim.status.folders:
             folder = MediaURI(f"{claim.status.home}{name}/")
-            for uri in self._store.list(folder):
+            for uri in nameable(self._store.list(folder)):
                 if _RENDITION.fullmatch(uri.key.removeprefix(folder.key)):
                     self._store.delete(uri)
 
