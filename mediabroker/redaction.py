@@ -6,10 +6,12 @@ are written, such as a password in a URL, a signature in a query, an authorizati
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 __all__ = ["RedactingFilter", "keep_secret", "redact", "redact_value"]
 
@@ -34,14 +36,15 @@ _FORMS = (
 
 
 def keep_secret(value: str | None) -> None:
-    """Have every text of this process masked that holds `value`."""
+    """Have every text of this process masked that holds `value`, as it is or as it is written in a URL or in JSON."""
     if value and len(value) >= _SHORTEST and value != _MASK:
-        _known.add(value)
+        _known.update((value, quote(value), quote(value, safe=""), json.dumps(value)[1:-1]))
 
 
 def redact(text: str) -> str:
     """Return the text with its secrets masked."""
-    for secret in _known:
+    # The longest first, because one may begin with another. Sorting copies: other threads may add to the set.
+    for secret in sorted(_known, key=len, reverse=True):
         if secret in text:
             text = text.replace(secret, _MASK)
     for form, masked in _FORMS:
@@ -71,8 +74,13 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record's text and traceback, and let it pass."""
-        record.msg, record.args = redact(record.getMessage()), None
+        try:
+            text = record.getMessage()
+        except Exception:  # a wrong format is its author's; raised here, it would end the caller that only logs
+            text = f"{record.msg!r} {record.args!r}"
+        record.msg, record.args = redact(text), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         record.exc_text = redact(record.exc_text) if record.exc_text else record.exc_text
+        record.exc_info = None  # formatters that show it in a way of their own would show it unmasked
         return True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import pickle
 import re
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +20,7 @@ from mediabroker import Broker, ErrorCode, InvalidJobError, JobError, JobState, 
 from mediabroker.config import BrokerSettings
 from mediabroker.errors import ConfigurationError, ProviderError
 from mediabroker.models import Value, build_settings
-from mediabroker.redaction import RedactingFilter, redact
+from mediabroker.redaction import RedactingFilter, keep_secret, redact
 from mediabroker_alibaba.settings import AlibabaSettings
 from mediabroker_aws.settings import AwsSettings, BatchSettings, LambdaSettings, ServiceSettings
 from mediabroker_local.settings import LocalSettings
@@ -133,6 +136,66 @@ def test_the_shipped_filter_masks_what_any_logger_says_at_debug() -> None:
         logger.removeHandler(handler)
     assert "hunter2secret" not in stream.getvalue()
     assert CANARY not in stream.getvalue()
+
+
+def test_a_secret_is_masked_as_it_is_written_in_urls_and_in_json() -> None:
+    secret = 'wJalr/K7+MDENG="quoted"\\é'
+    keep_secret(secret)
+    for written in (quote(secret), quote(secret, safe=""), json.dumps({"said": secret}), secret):
+        assert "MDENG" not in redact(f"it said {written}.")
+
+
+def test_a_secret_that_begins_another_leaves_no_rest_of_it() -> None:
+    longest = "begins-alike-" + "0123456789" * 3
+    for length in range(len(longest), 12, -1):
+        keep_secret(longest[:length])
+    assert redact(f"it is {longest}.") == "it is ***."
+
+
+def test_a_secret_that_is_learned_while_another_thread_masks_disturbs_it_not() -> None:
+    class Growing(str):
+        """A text in which each search has another secret become known."""
+
+        def __contains__(self, part: str, /) -> bool:
+            keep_secret(f"learned-meanwhile-{part}")
+            return super().__contains__(part)
+
+    assert redact(Growing(f"it is {CANARY}")) == "it is ***"
+
+
+@pytest.fixture
+def logged() -> Iterator[tuple[logging.Logger, logging.StreamHandler[io.StringIO]]]:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(RedactingFilter())
+    logger = logging.getLogger("filtered.test")
+    logger.addHandler(handler)
+    yield logger, handler
+    logger.removeHandler(handler)
+
+
+def test_the_filter_raises_nothing_where_a_log_text_does_not_fit_its_values(
+    logged: tuple[logging.Logger, logging.StreamHandler[io.StringIO]],
+) -> None:
+    logger, handler = logged
+    logger.warning("%d items", CANARY)
+    assert handler.stream.getvalue() == "'%d items' ('***',)\n"
+
+
+def test_a_formatter_that_shows_errors_in_its_own_way_shows_no_secret(
+    logged: tuple[logging.Logger, logging.StreamHandler[io.StringIO]],
+) -> None:
+    class Own(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return f"{record.getMessage()}: {record.exc_info}, {record.exc_text}"
+
+    logger, handler = logged
+    handler.setFormatter(Own())
+    try:
+        int(f"bad {CANARY}")
+    except ValueError:
+        logger.exception("failed")
+    assert "invalid literal" in handler.stream.getvalue()
+    assert CANARY not in handler.stream.getvalue()
 
 
 def test_a_key_that_a_vendor_echoes_reaches_neither_error_event_log_nor_store(
