@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.errors import ErrorCode, MediaError, UnsupportedError
 from mediabroker.objects import ObjectStore
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
@@ -54,6 +54,9 @@ def read(store: ObjectStore, where: MediaURI, start: int = 0) -> bytes:
 class StoreContract:
     """The promises of `mediabroker.objects.ObjectStore`."""
 
+    compares_versions: ClassVar[bool] = True
+    """Whether the vendor can replace an object on the condition that it has a certain version."""
+
     @pytest.fixture
     def store(self, place: StorePlace) -> Iterator[ObjectStore]:
         store = place.make()
@@ -85,6 +88,30 @@ class StoreContract:
         assert read(store, where) == b"first"
         assert place.uploads() == []
         assert store.write(where, iter([b"x" * size]), overwrite=True).size_bytes == size
+
+    @pytest.mark.parametrize("size", [5, 11 * MIB])
+    def test_an_object_is_replaced_only_while_it_has_the_version_that_its_writer_has_read(
+        self, store: ObjectStore, place: StorePlace, size: int
+    ) -> None:
+        where = place.uri("a.json")
+        first = store.write(where, iter([b"first"]))
+        if not self.compares_versions:
+            with pytest.raises(UnsupportedError, match="version"):
+                store.write(where, iter([b"x"]), if_version=first.version)
+            assert read(store, where) == b"first"
+            return
+        second = store.write(where, iter([b"2" * size]), if_version=first.version)
+        assert second == store.stat(where)
+        with pytest.raises(MediaError, match="not of version") as caught:
+            store.write(where, iter([b"3" * size]), if_version=first.version)
+        assert caught.value.error.code is ErrorCode.INPUT_CHANGED
+        assert read(store, where) == b"2" * size
+        store.delete(where)
+        with pytest.raises(MediaError, match="not of version") as caught:
+            store.write(where, iter([b"4" * size]), if_version=second.version)
+        assert caught.value.error.code is ErrorCode.INPUT_CHANGED
+        assert store.stat(where) is None
+        assert place.uploads() == []
 
     @pytest.mark.parametrize("key", ["a b'\"#%?+&.mp4", "../up", "a/../b", "größe/影片.mp4", "x" * 1023, "%2e%2e"])
     def test_keys_are_literal(self, store: ObjectStore, place: StorePlace, key: str) -> None:

@@ -37,7 +37,9 @@ class BucketFolders:
             self.hook("read", uri)
             yield body[at : at + self.chunk_bytes]
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
         path = self._file(uri).path
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -46,7 +48,7 @@ class BucketFolders:
                 self.hook("write", uri)
                 yield chunk
 
-        written = self._files.write(self._file(uri), noticed(), overwrite=overwrite)
+        written = self._files.write(self._file(uri), noticed(), overwrite=overwrite, if_version=if_version)
         self.hook("written", uri)
         return written
 

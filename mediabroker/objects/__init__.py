@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediabroker.objects.journal import ObjectJournal
-from mediabroker.objects.records import Records
+from mediabroker.objects.records import Found, Records
 from mediabroker.objects.store import ObjectStat, ObjectStore, UnnameableError, nameable, named
 
-__all__ = ["ObjectJournal", "ObjectStat", "ObjectStore", "Records", "UnnameableError", "nameable", "named"]
+__all__ = ["Found", "ObjectJournal", "ObjectStat", "ObjectStore", "Records", "UnnameableError", "nameable", "named"]

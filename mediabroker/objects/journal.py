@@ -108,7 +108,7 @@ class ObjectJournal:
     def _catch_up(self) -> None:
         """Read what other processes have appended. What was accepted stays accepted."""
         for number in itertools.count(self._length):
-            record = self._records.read(_name(number))
+            record = self._records.read(_name(number), dict[str, Any])
             if record is None:
                 return
             self._length = number + 1
@@ -129,7 +129,7 @@ def _held() -> Iterator[None]:
 
 
 def _name(number: int) -> str:
-    return f"{number:04d}"
+    return f"{number:04d}.json"
 
 
 def _dump(entry: Entry) -> dict[str, Any]:

@@ -44,8 +44,21 @@ class ObjectStore(Protocol):
         """The object's bytes from `start` on, in chunks of at most a few MiB, all of one version."""
         ...
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
-        """Store the chunks as one object; `MediaError(OUTPUT_EXISTS)` when it is there and `overwrite` is not set."""
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
+        """Store the chunks as one object.
+
+        Args:
+            overwrite: replace an object that is there.
+            if_version: replace the object only while its version is this one, see `ObjectStat`. Of several writers
+                that name one version, exactly one succeeds.
+
+        Raises:
+            MediaError: `OUTPUT_EXISTS`, it is there, and neither `overwrite` nor `if_version` is set; `INPUT_CHANGED`,
+                its version is not `if_version`, or it is gone.
+            UnsupportedError: the store has no such condition; nothing was written.
+        """
         ...
 
     def delete(self, uri: MediaURI) -> None:

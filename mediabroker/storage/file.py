@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -48,14 +48,16 @@ class FileStore:
         except OSError as error:
             raise MediaError(ErrorCode.INPUT_DENIED, f"{uri.path} cannot be read: {error.strerror}") from error
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
         path = uri.path
         sweep(path.parent, re.compile(re.escape(_stem(path)) + _RANDOM), files=True)
         with output_errors(path):
-            if not overwrite and path.exists():
+            if not (overwrite or if_version) and path.exists():
                 raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{path} exists; set overwrite to replace it")
-        with _written_beside(path, chunks) as temporary:
-            publish_file(temporary, path, overwrite=overwrite)
+        with _written_beside(path, chunks) as temporary, _unchanged(path, if_version):
+            publish_file(temporary, path, overwrite=overwrite or if_version is not None)
         with output_errors(path):
             return _described(path.stat())
 
@@ -78,6 +80,25 @@ class FileStore:
 def _described(found: os.stat_result) -> ObjectStat:
     version = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
     return ObjectStat(found.st_size, version)
+
+
+@contextmanager
+def _unchanged(path: Path, version: str | None) -> Iterator[None]:
+    """Let no other writer that names a version replace the file while the block runs; None: no version matters."""
+    if version is None:
+        yield
+        return
+    changed = MediaError(ErrorCode.INPUT_CHANGED, f"{path} is not of version {version} any more")
+    with ExitStack() as stack, output_errors(path):
+        try:
+            file = stack.enter_context(path.open("rb"))
+        except FileNotFoundError:
+            raise changed from None
+        # The lock is on the file that is replaced: who has waited for it finds another file at the name.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not is_at(path, file.fileno()) or _described(os.fstat(file.fileno())).version != version:
+            raise changed
+        yield
 
 
 @contextmanager

@@ -76,10 +76,15 @@ class MemoryStore:
             body = self._objects[str(uri)][start:]
         yield body
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
         body = b"".join(chunks)
         with self._lock:
-            if str(uri) in self._objects and not overwrite:
+            there = self._objects.get(str(uri))
+            if if_version is not None and (there is None or hashlib.sha256(there).hexdigest() != if_version):
+                raise MediaError(ErrorCode.INPUT_CHANGED, f"{uri} is not of version {if_version} any more")
+            if there is not None and not (overwrite or if_version):
                 raise MediaError(ErrorCode.OUTPUT_EXISTS, f"{uri} exists; set overwrite to replace it")
             self._objects[str(uri)] = body
         return ObjectStat(len(body), hashlib.sha256(body).hexdigest())

@@ -57,11 +57,12 @@ class Claims:
         Raises:
             InterruptedWorkError: `stop` was set while another worker was waited for.
         """
-        if not self._take(unit, is_done, stop):
+        version = self._take(unit, is_done, stop)
+        if version is None:
             yield False
             return
         ended = Event()
-        beating = Thread(target=self._beat, args=(unit, ended), name=f"claim {unit}", daemon=True)
+        beating = Thread(target=self._beat, args=(unit, version, ended), name=f"claim {unit}", daemon=True)
         beating.start()
         try:
             yield True
@@ -69,28 +70,38 @@ class Claims:
             ended.set()
             beating.join(timeout=1)
 
-    def _take(self, unit: str, is_done: Callable[[], bool], stop: Event) -> bool:
-        mine, seen, since = Claim(holder=self._holder), None, time.monotonic()
+    def _take(self, unit: str, is_done: Callable[[], bool], stop: Event) -> str | None:
+        """Return the version of this worker's claim, or None when the work is done."""
+        name, mine = claim_name(unit), Claim(holder=self._holder)
+        seen, since = None, time.monotonic()
         while not is_done():
             heed(stop)
-            found = self._shelf.keep(claim_name(unit), mine)
-            if found is not None and found.holder == self._holder:
-                return True
+            if self._shelf.add(name, mine):
+                continue  # and read its version
+            found = self._shelf.find(name, Claim)
+            if found is not None and found.record.holder == self._holder:
+                return found.version
             if found != seen:
                 seen, since = found, time.monotonic()
-            elif time.monotonic() - since >= self._patience_s:
-                _log.warning("a claim that stands still is taken over (unit %s)", unit, extra={"unit": unit})
-                self._shelf.replace(claim_name(unit), mine)
-                return True
+            elif found is not None and time.monotonic() - since >= self._patience_s:
+                if version := self._shelf.replace(name, mine, if_version=found.version):
+                    _log.warning("a claim that stands still is taken over (unit %s)", unit, extra={"unit": unit})
+                    return version
+                continue  # another worker was first, or the holder lives
             stop.wait(self._patience_s / _LOOKS)
-        return False
+        return None
 
-    def _beat(self, unit: str, ended: Event) -> None:
+    def _beat(self, unit: str, version: str, ended: Event) -> None:
         beat = 0
         while not ended.wait(self._patience_s / _BEATS):
             beat += 1
+            claim = Claim(holder=self._holder, beat=beat)
             try:
-                self._shelf.replace(claim_name(unit), Claim(holder=self._holder, beat=beat))
+                written = self._shelf.replace(claim_name(unit), claim, if_version=version)
             except MediaBrokerError as error:
-                # At worst somebody else does the same work; the first result counts.
+                # At worst another worker does the same work; the first result counts.
                 _log.warning("a claim could not be kept up: %s", error, extra={"unit": unit})
+                continue
+            if written is None:
+                return  # another worker has taken it over
+            version = written

@@ -93,7 +93,7 @@ def _was_published_before(worker: Worker) -> bool:
     """
     merged = worker.shelf.read(_MERGED, Published)
     if merged is not None and _is_there(worker, merged.result.outputs[0]):
-        worker.shelf.replace(RESULT, merged)
+        worker.shelf.put(RESULT, merged)
         return True
     wanted = worker.manifest.job
     if not wanted.overwrite and worker.stores.of(wanted.output).stat(wanted.output) is not None:
@@ -110,7 +110,7 @@ def _merge_and_upload(worker: Worker, job: Job, began: float) -> None:
     elapsed_s = result.elapsed_s if worker.manifest.slice_count == 1 else None
     result = result.model_copy(update={"outputs": (output,), "elapsed_s": elapsed_s})
     merged = Published(token=worker.manifest.token, result=result)
-    worker.shelf.replace(_MERGED, merged)
+    worker.shelf.put(_MERGED, merged)
     content = upload(local.uri.path, worker.stop)
     try:
         worker.stores.of(wanted.output).write(wanted.output, content, overwrite=wanted.overwrite)
@@ -118,7 +118,7 @@ def _merge_and_upload(worker: Worker, job: Job, began: float) -> None:
         # Another worker of this job may have been faster.
         if error.error.code is not ErrorCode.OUTPUT_EXISTS or not _is_there(worker, output):
             raise
-    worker.shelf.replace(RESULT, merged)
+    worker.shelf.put(RESULT, merged)
 
 
 def _is_there(worker: Worker, output: Output) -> bool:

@@ -6,11 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from mediabroker.errors import ErrorCode, MediaError
+from mediabroker.objects import Records
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
 from neuron_worker.failures import heed
@@ -18,68 +16,22 @@ from neuron_worker.workspace import durable_rename
 
 __all__ = ["Shelf", "download", "upload"]
 
-RecordT = TypeVar("RecordT", bound=BaseModel)
-
 _CHUNK_BYTES = 1 << 20
 
 
-class Shelf:
-    """The folder `folder` (ending in `/`). Thread-safe, and safe to use from any number of machines."""
+class Shelf(Records):
+    """The records and files of the folder `folder`. Thread-safe, and safe to use from any number of machines."""
 
     def __init__(self, stores: Stores, folder: MediaURI) -> None:
-        self._stores, self._folder = stores, folder
+        super().__init__(stores.of(folder), str(folder))
+        self._stores = stores
 
-    def uri(self, name: str) -> MediaURI:
-        """Where `name` lies."""
-        return MediaURI(f"{self._folder}{name}")
-
-    def read(self, name: str, kind: type[RecordT]) -> RecordT | None:
-        """A record, or None where there is none.
-
-        Raises:
-            MediaError: `WORKER_CRASHED`, there is something that is no such record; or it may not be read.
-            ProviderError: the store cannot be asked now.
-        """
-        uri = self.uri(name)
-        try:
-            content = b"".join(self._stores.of(uri).read(uri))
-        except MediaError as error:
-            if error.error.code is ErrorCode.INPUT_NOT_FOUND:
-                return None
-            raise
-        try:
-            return kind.model_validate_json(content)
-        except ValidationError as error:
-            raise MediaError(ErrorCode.WORKER_CRASHED, f"{uri} is not what this release writes") from error
-
-    def keep(self, name: str, record: RecordT) -> RecordT | None:
-        """Store a record if there is none; the one that is there afterwards, None if it was removed just now.
-
-        Raises: as `read`.
-        """
-        try:
-            self._write(name, record, overwrite=False)
-        except MediaError as error:
-            if error.error.code is not ErrorCode.OUTPUT_EXISTS:
-                raise
-            return self.read(name, type(record))
-        return record
-
-    def replace(self, name: str, record: BaseModel) -> None:
-        """Store a record, whether there is one or not."""
-        self._write(name, record, overwrite=True)
-
-    def delete(self, name: str) -> None:
-        """Remove what is there, if anything."""
-        uri = self.uri(name)
-        self._stores.of(uri).delete(uri)
-
-    def put(self, name: str, path: Path, stop: Event) -> None:
+    def store(self, name: str, path: Path, stop: Event) -> None:
         """Store a file under a name that stands for its content: what is there already is the same."""
         uri = self.uri(name)
         self._stores.of(uri).write(uri, upload(path, stop), overwrite=True)
 
-    def get(self, name: str, path: Path, sha256: str, stop: Event) -> None:
+    def fetch(self, name: str, path: Path, sha256: str, stop: Event) -> None:
         """Fetch a file to `path`, where it appears when it is whole.
 
         Raises:
@@ -96,11 +48,6 @@ class Shelf:
         if found != sha256:
             raise MediaError(ErrorCode.OUTPUT_MISSING, f"{uri} is not as it was written")
         durable_rename(partial, path)
-
-    def _write(self, name: str, record: BaseModel, *, overwrite: bool) -> None:
-        uri = self.uri(name)
-        content = record.model_dump_json(indent=1).encode()
-        self._stores.of(uri).write(uri, iter([content]), overwrite=overwrite)
 
 
 def upload(path: Path, stop: Event) -> Iterator[bytes]:

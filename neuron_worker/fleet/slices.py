@@ -93,13 +93,13 @@ def fetch_slices(worker: Worker, job: Job) -> None:
         if job.folder.finished(record.index) == record:
             continue
         if record.sha256 is not None:
-            worker.shelf.get(video_name(record), job.folder.video(record.index), record.sha256, worker.stop)
+            worker.shelf.fetch(video_name(record), job.folder.video(record.index), record.sha256, worker.stop)
         job.folder.adopt(record)
 
 
 def _hand_over(worker: Worker, job: Job, made: FinishedSlice) -> None:
     if made.sha256 is not None:
-        worker.shelf.put(video_name(made), job.folder.video(made.index), worker.stop)
+        worker.shelf.store(video_name(made), job.folder.video(made.index), worker.stop)
     kept = worker.shelf.keep(record_name(made.index), made)
     if kept is not None and kept.sha256 != made.sha256 and made.sha256 is not None:
         worker.shelf.delete(video_name(made))  # another worker's came first, and nothing will ever name this one

@@ -207,7 +207,7 @@ def _leave_word(shelf: Shelf, order: Order, error: BaseException) -> None:
         holder=order.holder, attempt=order.attempt, exit_code=exit_code_of(error), error=describe_failure(error)
     )
     try:
-        shelf.replace(error_name(order.unit), failure)
+        shelf.put(error_name(order.unit), failure)
     except MediaBrokerError as second:
         _log.warning("why the work failed could not be written down: %s", second)
 

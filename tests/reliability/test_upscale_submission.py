@@ -48,10 +48,12 @@ class Breaking:
         yield from self._store.read(uri, start=start)
         self._break(after=True)
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
         self._break(after=False)
         uri.path.parent.mkdir(parents=True, exist_ok=True)
-        stat = self._store.write(uri, chunks, overwrite=overwrite)
+        stat = self._store.write(uri, chunks, overwrite=overwrite, if_version=if_version)
         self._break(after=True)
         return stat
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -52,13 +53,13 @@ def undone() -> bool:
 
 
 def test_a_later_attempt_takes_its_own_claim_over_at_once(shelf: Shelf) -> None:
-    shelf.replace(claim_name("slice"), Claim(holder="job:1", beat=7))
+    shelf.put(claim_name("slice"), Claim(holder="job:1", beat=7))
     with Claims(shelf, "job:1", patience_s=3600).hold("slice", undone, _NEVER) as mine:
         assert mine
 
 
 def test_another_jobs_claim_that_stands_still_is_taken_over(shelf: Shelf) -> None:
-    shelf.replace(claim_name("slice"), Claim(holder="another", beat=7))
+    shelf.put(claim_name("slice"), Claim(holder="another", beat=7))
     with Claims(shelf, "job:1", patience_s=0.2).hold("slice", undone, _NEVER) as mine:
         assert mine
         found = shelf.read(claim_name("slice"), Claim)
@@ -86,8 +87,19 @@ def test_a_claim_that_is_kept_up_is_waited_for_until_the_work_is_done(shelf: She
     assert got == [False]
 
 
+def test_a_holder_whose_claim_was_taken_over_leaves_it_to_the_other_worker(shelf: Shelf) -> None:
+    other = Claim(holder="another")
+    with Claims(shelf, "holder", patience_s=0.2).hold("slice", undone, _NEVER) as mine:
+        assert mine
+        shelf.put(claim_name("slice"), other)
+        beating = next(each for each in threading.enumerate() if each.name == "claim slice")
+        beating.join(timeout=10)
+        assert not beating.is_alive()
+        assert shelf.read(claim_name("slice"), Claim) == other
+
+
 def test_whoever_waits_for_a_claim_heeds_the_word_to_stop(shelf: Shelf) -> None:
-    shelf.replace(claim_name("slice"), Claim(holder="another"))
+    shelf.put(claim_name("slice"), Claim(holder="another"))
     stop = Event()
     stop.set()
     with pytest.raises(InterruptedWorkError), Claims(shelf, "job").hold("slice", undone, stop):
@@ -107,10 +119,10 @@ def test_a_slice_that_is_not_as_it_was_written_is_never_fetched_for_a_merge(shel
     made, fetched = tmp_path / "made.mp4", tmp_path / "fetched.mp4"
     made.write_bytes(b"frames")
     digest = hashlib.sha256(b"frames").hexdigest()
-    shelf.put("slice-0.mp4", made, _NEVER)
+    shelf.store("slice-0.mp4", made, _NEVER)
     shelf.uri("slice-0.mp4").path.write_bytes(b"fr?mes")
     with pytest.raises(MediaError, match="not as it was written") as caught:
-        shelf.get("slice-0.mp4", fetched, digest, _NEVER)
+        shelf.fetch("slice-0.mp4", fetched, digest, _NEVER)
     assert caught.value.error.code is ErrorCode.OUTPUT_MISSING
     assert not fetched.exists()
 

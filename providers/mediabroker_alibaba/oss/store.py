@@ -17,7 +17,7 @@ from oss2.utils import Crc64
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError
+from mediabroker.errors import ErrorCode, MediaError, ProviderError, UnavailableError, UnsupportedError
 from mediabroker.models import build_settings
 from mediabroker.objects import ObjectStat, named
 from mediabroker.refs import MediaURI
@@ -102,8 +102,16 @@ class OssStore:
             raise MediaError(ErrorCode.INPUT_DENIED, f"{uri}: the store does not serve parts of objects")
         return answer
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
-        """See `ObjectStore.write`. Large objects go up in parts; one that broke off some time ago is taken up again."""
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
+        """See `ObjectStore.write`. Large objects go up in parts; one that broke off some time ago is taken up again.
+
+        OSS rejects a write where an object is (`x-oss-forbid-overwrite`); it cannot compare versions.
+        Source: Alibaba Cloud OSS, API reference, `PutObject`, request headers.
+        """
+        if if_version is not None:
+            raise UnsupportedError(f"{uri}: OSS cannot compare an object's version before it replaces it")
         try:
             return OssUpload(self._client, self._settings, uri, overwrite=overwrite).run(chunks)
         except ProviderError as error:

@@ -109,11 +109,20 @@ class S3Store:
             raise MediaError(ErrorCode.INPUT_DENIED, f"{uri}: the store does not serve parts of objects")
         return answer
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
-        upload = Upload(self._client, self._settings, uri, overwrite=overwrite)
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
+        upload = Upload(self._client, self._settings, uri, overwrite=overwrite, if_version=if_version)
         try:
             size_bytes, version = upload.run(chunks)
         except ProviderError as error:
+            if if_version is not None and error.provider_code in (_CHANGED | _NOT_FOUND) - {"NoSuchBucket"}:
+                raise MediaError(
+                    ErrorCode.INPUT_CHANGED,
+                    f"{uri} is not of version {if_version} any more",
+                    provider_code=error.provider_code,
+                    request_id=error.request_id,
+                ) from error
             raise _explained(error, uri, writing=True) from error
         return ObjectStat(size_bytes, version.strip('"'))
 

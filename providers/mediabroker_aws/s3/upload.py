@@ -1,7 +1,8 @@
 """One S3 object on its way up: in one put or in parts, whole or not at all.
 
-Conditional writes (`If-None-Match: *`, also when a multipart upload is completed) answer 412 when the object is there
-and 409 when another one is being written. An upload marks its object, so that an answer that was lost is recognised.
+Conditional writes (`If-None-Match: *`, `If-Match`, also when a multipart upload is completed) answer 412 when the
+object is there or another one, 404 when `If-Match` finds none, and 409 when another one is being written. An upload
+marks its object, so that an answer that was lost is recognised.
 Source: Amazon S3 User Guide, "Conditional writes", "Multipart upload limits" (10,000 parts), read 2026.
 """
 
@@ -48,12 +49,16 @@ _CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 class Upload:
     """One object on its way up."""
 
-    def __init__(self, client: AwsClient, settings: S3Settings, uri: MediaURI, *, overwrite: bool) -> None:
+    def __init__(
+        self, client: AwsClient, settings: S3Settings, uri: MediaURI, *, overwrite: bool, if_version: str | None = None
+    ) -> None:
         self._client = client
         self._settings = settings
         self._uri = uri
         self._where = {"Bucket": uri.bucket, "Key": uri.key}
         self._condition: dict[str, str] = {} if overwrite else {"IfNoneMatch": "*"}
+        if if_version is not None:
+            self._condition = {"IfMatch": f'"{if_version}"'}
         self._mark = secrets.token_hex(16)
         kind = _CONTENT_TYPES.get(uri.key.rpartition(".")[2].lower())
         self._about: dict[str, Any] = {"Metadata": {_MARK: self._mark}, **({"ContentType": kind} if kind else {})}

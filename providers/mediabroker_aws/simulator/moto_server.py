@@ -42,6 +42,7 @@ def _refuse_completions(response: Any, exceptions: Any) -> None:
     def checked(self: Any, request: Any, body: bytes, *where: Any) -> Any:
         bucket, query, _ = where
         if upload_id := (query.get("uploadId") or [""])[0]:
+            _check_version(self, bucket, where[2], exceptions)
             upload = self.backend.get_bucket(bucket).multiparts.get(upload_id)
             about = upload.metadata if upload is not None else {}
             declared = about.get("x-amz-checksum-algorithm"), about.get("x-amz-checksum-type")
@@ -50,6 +51,21 @@ def _refuse_completions(response: Any, exceptions: Any) -> None:
         return plain(self, request, body, *where)
 
     setattr(response, name, checked)
+
+
+def _check_version(response: Any, bucket: str, key: str, exceptions: Any) -> None:
+    """Reject the completion of an upload that is to replace another version than the one that is there.
+
+    Source: Amazon S3 API Reference, "CompleteMultipartUpload" (If-Match); User Guide, "Conditional writes".
+    """
+    wanted = response.headers.get("If-Match")
+    if wanted is None:
+        return
+    found = response.backend.get_object(bucket, key)
+    if found is None:
+        raise exceptions.MissingKey
+    if found.etag.strip('"') != wanted.strip('"'):
+        raise exceptions.PreconditionFailed("If-Match")
 
 
 def serve() -> None:

@@ -35,7 +35,9 @@ class _ReplacedObject:
         content = self._contents.pop() if len(self._contents) > 1 else self._contents[0]
         return (content[at : at + _CHUNK_BYTES] for at in range(start, len(content), _CHUNK_BYTES))
 
-    def write(self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False) -> ObjectStat:
+    def write(
+        self, uri: MediaURI, chunks: Iterator[bytes], *, overwrite: bool = False, if_version: str | None = None
+    ) -> ObjectStat:
         raise NotImplementedError
 
     def delete(self, uri: MediaURI) -> None:

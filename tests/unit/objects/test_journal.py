@@ -33,7 +33,7 @@ class Memory:
         self.kept: dict[str, Any] = {}
         self.breaks_in, self.after, self.error = -1, False, BaseException()
 
-    def read(self, name: str) -> dict[str, Any] | None:
+    def read(self, name: str, kind: Any) -> dict[str, Any] | None:
         return self.kept.get(name)
 
     def add(self, name: str, content: Any) -> bool:
@@ -161,4 +161,4 @@ def test_a_stopped_job_sends_nothing_more(records: Records) -> None:
     with pytest.raises(StopRequestedError):
         journal.begin(entry(CALL, HandClock()))
     assert journal.is_empty
-    assert records.read("0000") is None
+    assert records.read("0000.json", dict) is None

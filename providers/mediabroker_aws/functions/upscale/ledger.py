@@ -78,11 +78,11 @@ class Ledger:
 
     def read(self, job_id: str, name: str) -> dict[str, Any] | None:
         """Return the record, or None where there is none."""
-        return self._records.below(job_id).read(name)
+        return self._records.below(job_id).read(f"{name}.json", dict[str, Any])
 
     def write(self, job_id: str, name: str, content: Mapping[str, JsonValue]) -> bool:
         """Write the record unless there is one; return whether this call has written it."""
-        return self._records.below(job_id).add(name, content)
+        return self._records.below(job_id).add(f"{name}.json", content)
 
     def calls(self, job_id: str) -> Records:
         """Return the records of the job's journal."""
@@ -113,8 +113,7 @@ class Ledger:
 
     def ticket(self, job_id: str) -> Ticket | None:
         """The job of that id, or None."""
-        found = self.read(job_id, "request")
-        return Ticket.model_validate(found) if found else None
+        return self._records.below(job_id).read("request.json", Ticket)
 
 
 def derive_id(*parts: str) -> str:
