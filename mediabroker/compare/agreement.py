@@ -121,10 +121,10 @@ def _sounds(path: Path) -> Iterator[_Sound]:
         picture_s: float = math.inf
         for packet in container.demux(video, *streams):
             starts_s = _start_s(packet)
-            if packet.stream_index == video.index:
+            if packet.stream.index == video.index:
                 picture_s = picture_s if packet.is_discard else min(picture_s, starts_s)
             elif packet.size:
-                sound = sounds[packet.stream_index]
+                sound = sounds[packet.stream.index]
                 sound.start_s = starts_s if sound.start_s is None else sound.start_s
                 sound.packets += 1
                 sound.digest.update(_content(sound.codec, bytes(packet)))

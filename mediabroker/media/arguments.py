@@ -31,6 +31,7 @@ _DEFAULT_CRF = 21.0
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 _TEXT = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text"})
 _AAC_BPS_PER_CHANNEL = 64_000
+_AAC_CHANNELS = 8
 _TOLERATED_ERRORS = "0.01"
 """Share of frames that may be undecodable before the work counts as failed."""
 
@@ -168,10 +169,12 @@ def _video_options(
     return options
 
 
-def _rate(encoder: VideoEncoder, bitrate_bps: int | None) -> Mapping[str, Any]:
-    target = bitrate_bps or encoder.video_bitrate_bps
-    ceiling = {"maxrate:v": round(target * 1.25), "bufsize:v": target * 2} if target else {}
-    if encoder.crf is not None or not target:
+def _rate(encoder: VideoEncoder, cap_bps: int | None) -> Mapping[str, Any]:
+    """Quality decides, and a rendition's bit rate is a cap: held to it, a still picture would starve or waste."""
+    target = encoder.video_bitrate_bps
+    limit = cap_bps or target
+    ceiling = {"maxrate:v": round(limit * 1.25), "bufsize:v": limit * 2} if limit else {}
+    if cap_bps or target is None:
         return {"crf": encoder.crf if encoder.crf is not None else _DEFAULT_CRF, **ceiling}
     return {"b:v": target, **ceiling}
 
@@ -192,6 +195,12 @@ def _mp4_audio(audio: Sequence[AudioStream], limit_bps: int | None) -> dict[str,
     for number, each in enumerate(audio):
         if each.codec in _MP4_AUDIO and (limit_bps is None or (each.bitrate_bps or limit_bps + 1) <= limit_bps):
             options[f"c:a:{number}"] = "copy"
+        elif each.channels > _AAC_CHANNELS:
+            raise MediaError(
+                ErrorCode.MEDIA_UNSUPPORTED,
+                f"audio stream {each.index} has {each.channels} channels; AAC in mp4 holds {_AAC_CHANNELS}, a ladder "
+                "(container hls) is mixed to two",
+            )
         else:
             options[f"c:a:{number}"] = "aac"
             options[f"b:a:{number}"] = _aac_bitrate(each, limit_bps)

@@ -17,7 +17,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, hdr_kind
 from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.sniff import sniff
-from mediabroker.media.source import media_errors, moving_pictures, open_as, open_input
+from mediabroker.media.source import holds_sound, media_errors, moving_pictures, open_as, open_input, presented_s
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
 
 __all__ = ["Source", "examine", "is_variable", "open_input", "probe"]
@@ -26,6 +26,7 @@ _LOOK_PACKETS = 400
 _LOOK_BYTES = 64 << 20
 _REORDER_FRAMES = 16
 """The most frames a decoder may hold back. Source: ITU-T H.264, A.3.1 (MaxDpbFrames)."""
+_OFFSET_S = 1.0
 _PROGRESSIVE = (0, 1)
 """Field orders that say "unknown" and "progressive". Source: FFmpeg libavcodec/defs.h, enum AVFieldOrder."""
 
@@ -62,11 +63,11 @@ def examine(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = Fa
         media = MediaDetails(
             container=kind.name,
             size_bytes=path.stat().st_size,
-            duration_s=_seconds(container.duration, Fraction(1, av.time_base)),
+            duration_s=(shown_s := presented_s(container)),
             start_s=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
             bitrate_bps=container.bit_rate or None,
-            video=tuple(_video(path, stream, looks[stream.index]) for stream in moving),
-            audio=tuple(_audio(stream) for stream in container.streams.audio if stream.codec_context is not None),
+            video=tuple(_video(path, stream, looks[stream.index], shown_s) for stream in moving),
+            audio=tuple(_audio(stream, shown_s) for stream in container.streams.audio if holds_sound(stream)),
             subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         )
         tick = moving[0].time_base if moving else None
@@ -106,7 +107,7 @@ def _look(container: InputContainer) -> dict[int, _Look]:
     packets = size_bytes = 0
     try:
         for packet in container.demux(*streams):
-            look = looks[packet.stream_index]
+            look = looks[packet.stream.index]
             _note(look, packet)
             packets, size_bytes = packets + 1, size_bytes + packet.size
             if packets >= _LOOK_PACKETS * len(streams) or size_bytes >= _LOOK_BYTES:
@@ -129,9 +130,9 @@ def _note(look: _Look, packet: Any) -> None:
             return  # a recording that starts between keyframes; a later packet will do
 
 
-def _video(path: Path, stream: Any, look: _Look) -> VideoStream:
+def _video(path: Path, stream: Any, look: _Look, shown_s: float | None) -> VideoStream:
     context, frame = stream.codec_context, look.frame
-    if look.complete and not look.times:
+    if look.complete and not look.times and look.frame is None:
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: the video stream holds no frame")
     if not (stream.width and stream.height and context.pix_fmt):
         raise MediaError(
@@ -151,7 +152,7 @@ def _video(path: Path, stream: Any, look: _Look) -> VideoStream:
         frame_rate=f"{rate.numerator}/{rate.denominator}",
         variable_frame_rate=is_variable(look.times, float(stream.time_base), complete=look.complete),
         frame_count=stream.frames or counted,
-        duration_s=_seconds(stream.duration, stream.time_base),
+        duration_s=_duration_s(stream, shown_s),
         bitrate_bps=context.bit_rate or None,
         rotation_deg=-round(frame.rotation / 90) * 90 % 360 if frame is not None else 0,
         sample_aspect_ratio=_ratio(stream.sample_aspect_ratio),
@@ -169,7 +170,7 @@ def _field_order(context: Any) -> int:
     return int(getattr(context, "field_order", _PROGRESSIVE[0]))
 
 
-def _audio(stream: Any) -> AudioStream:
+def _audio(stream: Any, shown_s: float | None) -> AudioStream:
     context = stream.codec_context
     return AudioStream(
         index=stream.index,
@@ -177,7 +178,7 @@ def _audio(stream: Any) -> AudioStream:
         sample_rate_hz=context.sample_rate or 0,
         channels=context.channels or 0,
         language=_language(stream),
-        duration_s=_seconds(stream.duration, stream.time_base),
+        duration_s=_duration_s(stream, shown_s),
         bitrate_bps=context.bit_rate or None,
     )
 
@@ -193,6 +194,13 @@ def _subtitle(stream: Any) -> SubtitleStream:
 
 def _language(stream: Any) -> str | None:
     return stream.language if stream.language != "und" else None
+
+
+def _duration_s(stream: Any, shown_s: float | None) -> float | None:
+    """What the stream's header says, which may count from long before its first frame, but no more than is shown."""
+    said = _seconds(stream.duration, stream.time_base)
+    is_offset = said is not None and shown_s is not None and stream.start_time and said > shown_s + _OFFSET_S
+    return shown_s if is_offset else said
 
 
 def _seconds(ticks: int | None, tick_s: Fraction | None) -> float | None:

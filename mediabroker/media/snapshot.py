@@ -18,7 +18,7 @@ from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.ladders.ladder import display_size
 from mediabroker.media.probe import probe
 from mediabroker.media.publish import check_output, output_errors, publish_file, workplace
-from mediabroker.media.source import media_errors, moving_pictures, open_input
+from mediabroker.media.source import media_errors, moving_pictures, open_input, presented_s
 from mediabroker.media.tonemap import to_standard_range
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, Output, VideoStream
@@ -82,18 +82,32 @@ def frame_at(container: InputContainer, source: Path, time_s: float) -> av.Video
     tick = stream.time_base or Fraction(1, av.time_base)
     start_s = Fraction(container.start_time or 0, av.time_base)
     goal = int((start_s + Fraction(str(time_s))) / tick)
+    shown = _shown_at(container, source, goal, tick)
+    if shown is None:
+        raise MediaError(ErrorCode.INVALID_SPEC, f"{source} has no picture at {time_s:g} s; it ends before")
+    return shown
+
+
+def _shown_at(container: InputContainer, source: Path, goal: int, tick: Fraction) -> av.VideoFrame | None:
+    stream, end = moving_pictures(container)[0], _end(container, tick)
     for back_s in _STEPS_BACK_S:
         container.seek(goal - int(back_s / tick), stream=stream)
         frames = _timed(container, stream)
         first = next(frames, None)
         if first is not None and first.pts <= goal:
-            return _last_until(first, frames, goal, source, time_s)
+            return _last_until(first, frames, goal, end)
     container.seek(0)
     frames = _timed(container, stream)
     first = next(frames, None)
     if first is None:
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{source}: no frame can be decoded")
-    return _last_until(first, frames, goal, source, time_s)
+    return _last_until(first, frames, goal, end)
+
+
+def _end(container: InputContainer, tick: Fraction) -> int:
+    """When the container's content ends: the last picture stands until then, under sound that goes on."""
+    shown_s = Fraction(presented_s(container) or 0).limit_denominator(av.time_base)
+    return int((Fraction(container.start_time or 0, av.time_base) + shown_s) / tick)
 
 
 def _timed(container: InputContainer, stream: Any) -> Iterator[Any]:
@@ -104,15 +118,13 @@ def _timed(container: InputContainer, stream: Any) -> Iterator[Any]:
             continue  # leading frames of an open group of pictures, or a damaged one
 
 
-def _last_until(frame: Any, later: Iterator[Any], goal: int, source: Path, time_s: float) -> av.VideoFrame:
+def _last_until(frame: Any, later: Iterator[Any], goal: int, end: int) -> av.VideoFrame | None:
+    """The last frame that began by `goal`; None when it has ended by then, as everything has at `end`."""
     for following in later:
         if following.pts > goal:
             return frame  # type: ignore[no-any-return]  # frames come out of a demuxer that PyAV types loosely
         frame = following
-    end = frame.pts + (frame.duration or int(1 / frame.time_base))
-    if goal > end:
-        raise MediaError(ErrorCode.INVALID_SPEC, f"{source} has no picture at {time_s:g} s; it ends before")
-    return frame  # type: ignore[no-any-return]  # as above
+    return frame if goal <= max(end, frame.pts + (frame.duration or int(1 / frame.time_base))) else None
 
 
 def picture_of(frame: av.VideoFrame, video: VideoStream, width_px: int | None = None) -> Image.Image:

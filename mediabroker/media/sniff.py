@@ -16,6 +16,8 @@ from mediabroker.errors import ErrorCode, MediaError
 __all__ = ["Container", "check_readable", "identify", "sniff"]
 
 _HEAD_BYTES = 4096
+_SYNCS = 12
+"""So many sync bytes at one distance do not happen by chance."""
 _ID3_LIMIT_BYTES = 64 << 20
 
 
@@ -42,6 +44,10 @@ _SIGNATURES: tuple[tuple[bytes, Container], ...] = (
     (b"\x89PNG\r\n\x1a\n", Container("png", "png_pipe", True)),
     (b"\xff\xd8\xff", Container("jpeg", "jpeg_pipe", True)),
     (b"GIF8", Container("gif", "gif", True)),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Container("asf", "asf")),
+    (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", Container("mxf", "mxf")),
+    (b"\x1f\x07\x00", Container("dv", "dv")),
+    (b"YUV4MPEG2 ", Container("y4m", "yuv4mpegpipe")),
     (b"II*\x00", Container("tiff", "tiff_pipe", True)),
     (b"MM\x00*", Container("tiff", "tiff_pipe", True)),
 )
@@ -106,9 +112,10 @@ def identify(head: bytes) -> Container | None:
     """The container whose first bytes are `head`, or None.
 
     Source: ISO/IEC 14496-12 (boxes), RFC 8794 (EBML), ISO/IEC 13818-1 (transport and program stream), RFC 3533 (Ogg),
-    RFC 9639 (FLAC), ISO/IEC 13818-7 (ADTS), ISO/IEC 11172-3 (MPEG audio).
+    RFC 9639 (FLAC), ISO/IEC 13818-7 (ADTS), ISO/IEC 11172-3 (MPEG audio), ITU-T H.264 and H.265 annex B (streams with
+    no container), SMPTE ST 377-1 (MXF), IEC 61834 (DV).
     """
-    for recognise in (_boxes, _riff, _signature, _transport_stream, _audio_frames):
+    for recognise in (_boxes, _riff, _animation, _signature, _transport_stream, _elementary, _audio_frames):
         if found := recognise(head):
             return found
     return None
@@ -134,12 +141,30 @@ def _signature(head: bytes) -> Container | None:
     return next((container for start, container in _SIGNATURES if head.startswith(start)), None)
 
 
+def _animation(head: bytes) -> Container | None:
+    """A GIF that repeats is a video; Source: GIF89a, application extension NETSCAPE2.0."""
+    return Container("gif", "gif") if head.startswith(b"GIF8") and b"NETSCAPE2.0" in head[:1024] else None
+
+
 def _transport_stream(head: bytes) -> Container | None:
-    # 188 bytes a packet; 192 with a time code in front (camcorders, Blu-ray); 204 with error correction behind.
+    # 188 bytes a packet; 192 with a time code in front (camcorders, Blu-ray); 204 with error correction behind. A dump
+    # may start in the middle of a packet: then enough sync bytes must follow at the right distance.
     for size, offset in ((188, 0), (192, 4), (204, 0)):
         if len(head) > offset + size and all(byte == 0x47 for byte in head[offset::size][:8]):
             return Container("mpegts", "mpegts")
+        if any(head[at::size][:_SYNCS] == b"\x47" * _SYNCS for at in range(size)):
+            return Container("mpegts", "mpegts")
     return None
+
+
+def _elementary(head: bytes) -> Container | None:
+    """H.264 or H.265 without a container: start code, then a parameter set or a delimiter."""
+    unit = head[4:6] if head.startswith(b"\0\0\0\1") else head[3:5] if head.startswith(b"\0\0\1") else b""
+    if len(unit) < 2:
+        return None
+    if unit in (b"\x40\x01", b"\x46\x01"):
+        return Container("hevc", "hevc")
+    return Container("h264", "h264") if unit[0] & 0x9F in (7, 9) else None
 
 
 def _audio_frames(head: bytes) -> Container | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
@@ -18,7 +19,7 @@ from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.sniff import Container, sniff
 
-__all__ = ["media_errors", "moving_pictures", "open_as", "open_input"]
+__all__ = ["holds_sound", "media_errors", "moving_pictures", "open_as", "open_input", "presented_s"]
 
 _UNSUPPORTED = (
     av.error.DecoderNotFoundError,
@@ -68,6 +69,24 @@ def moving_pictures(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
+def holds_sound(stream: AudioStream) -> bool:
+    """Return whether a sound track has any: programme tables announce tracks that never come."""
+    context = stream.codec_context
+    return context is not None and bool(context.sample_rate) and bool(context.channels)
+
+
+def presented_s(container: InputContainer) -> float | None:
+    """Return for how long a container's content is shown, in seconds; None when the header does not say.
+
+    MP4, FLV and Matroska count from time zero, also where a recording of a live stream starts hours or decades later.
+    """
+    if container.duration is None:
+        return None
+    counted, start = container.duration, container.start_time or 0
+    counts_from_zero = not {"mov", "flv", "matroska"}.isdisjoint(container.format.name.split(","))
+    return (counted - start if counts_from_zero and 0 < start < counted else counted) / av.time_base
+
+
 def _check_streams(path: Path, container: InputContainer, limits: MediaLimits) -> None:
     if not container.streams:
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} holds no stream")
@@ -80,8 +99,9 @@ def _check_streams(path: Path, container: InputContainer, limits: MediaLimits) -
         if stream.width * stream.height > limits.max_pixels:
             size = f"{stream.width}x{stream.height} pixels; at most {limits.max_pixels} pixels are allowed"
             raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has pictures of {size}")
-    if container.duration is not None and container.duration / av.time_base > limits.max_duration_s:
-        found = f"{container.duration / av.time_base:.0f} s; at most {limits.max_duration_s:.0f} s are allowed"
+    duration_s = presented_s(container)
+    if duration_s is not None and duration_s > limits.max_duration_s:
+        found = f"{duration_s:.0f} s; at most {limits.max_duration_s:.0f} s are allowed"
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} lasts {found}")
 
 

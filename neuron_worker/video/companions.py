@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 
 from mediabroker.errors import ErrorCode, MediaError
-from mediabroker.media.source import media_errors
+from mediabroker.media.source import holds_sound, media_errors
 from neuron_worker.video.source import open_source, video_of
 
 __all__ = ["add_companions", "check_companions", "copy_tags", "read_companions"]
@@ -71,7 +71,7 @@ def read_companions(
     for packet in _demuxed(path, source, wanted):
         if packet.dts is None and packet.pts is None:
             if not packet.size:
-                continue  # the demuxer's end marks
+                continue  # the demuxer's end marks, which say that they are of stream 0
             packet.pts = packet.dts = 0  # a cover
         stream = added[packet.stream_index]
         if packet.is_discard and stream.container.format.name == "matroska":
@@ -110,7 +110,10 @@ def copy_tags(source: Any, target: Any) -> None:
 
 def _companions(path: Path, container: InputContainer) -> list[Any]:
     main = video_of(path, container)
-    return [each for each in container.streams if each.type in _KEPT_TYPES and _belongs(each, main.index)]
+    known = [each for each in container.streams.audio if each.codec_context is not None]
+    silent = {each.index for each in known if not holds_sound(each)}
+    kept = (each for each in container.streams if each.type in _KEPT_TYPES and each.index not in silent)
+    return [each for each in kept if _belongs(each, main.index)]
 
 
 def _belongs(stream: Any, main: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from mediabroker.errors import ErrorCode, MediaError
@@ -137,11 +138,16 @@ def _codecs(made: Path, rung: Rung, segments: Sequence[Segment]) -> tuple[str, .
         names = []
         for stream in container.streams:
             if isinstance(stream, av.VideoStream):
-                extradata = stream.codec_context.extradata or b""
+                extradata = stream.codec_context.extradata or _first_packet(container, stream)
                 names.append(hevc_codec(extradata) if stream.codec_context.name == "hevc" else avc_codec(extradata))
             elif isinstance(stream, av.AudioStream):
                 names.append(f"mp4a.40.{_AAC_OBJECTS.get(stream.profile or 'LC', 2)}")
         return tuple(names)
+
+
+def _first_packet(container: InputContainer, stream: av.VideoStream) -> bytes:
+    """What the first picture carries: its parameter sets, too, where it came too late for the look at the header."""
+    return next((bytes(packet) for packet in container.demux(stream) if packet.size), b"")
 
 
 def _folders_of(master: Path) -> list[Path]:

@@ -61,9 +61,20 @@ def choose_rungs(media: MediaDetails, video: VideoStream, wanted: Sequence[Rendi
     Of `wanted`, what exceeds the source's height or bitrate is left out; if that leaves nothing, the smallest is made
     and held to the source. Without `wanted`: the usual heights up to the source's own.
     """
-    limit_bps = source_bitrate(media, video) or _UNLIMITED_BPS
+    limit_bps = _peak(media, video)
     asked = _asked(video, limit_bps, wanted) if wanted else _usual(video, limit_bps)
     return tuple(_rung(video, index, each) for index, each in enumerate(asked))
+
+
+def _peak(media: MediaDetails, video: VideoStream) -> int:
+    """Return the most bits a second that any rendition may take.
+
+    A source's average says little of its peaks: slides and talks have seconds that need many times their average. So a
+    picture of the source's size may always take what such a picture usually needs.
+    """
+    average_bps = source_bitrate(media, video)
+    width, height = display_size(video)
+    return max(average_bps, bits_for(width * height)) if average_bps else _UNLIMITED_BPS
 
 
 def _asked(video: VideoStream, limit_bps: int, wanted: Sequence[Rendition]) -> list[tuple[int, int, int]]:

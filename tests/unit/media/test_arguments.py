@@ -123,7 +123,8 @@ def test_a_ladder_decodes_once_and_aligns_its_keyframes() -> None:
     assert _filters(arguments).count("split=2") == 1
     assert _after(arguments, "-force_key_frames") == ["expr:gte(t,n_forced*4)"] * 2
     assert _after(arguments, "-hls_time") == ["4"] * 2
-    assert _after(arguments, "-b:v") == ["400000", "1200000"]
+    assert _after(arguments, "-b:v") == []
+    assert _after(arguments, "-maxrate:v") == ["500000", "1500000"]
     assert [each for each in arguments if each.endswith(".m3u8")] == ["0_240p.m3u8", "1_480p.m3u8"]
 
 

@@ -38,10 +38,10 @@ def test_the_usual_ladder_ends_at_the_source_and_skips_what_is_too_close_to_it()
     assert [rung.height_px for rung in choose_rungs(_media(tiny), tiny)] == [48]
 
 
-def test_no_rung_asks_for_more_bits_than_its_source_has() -> None:
-    poor = _video(bitrate_bps=900_000)
+def test_a_still_sources_average_starves_no_rung() -> None:
+    poor = _video(bitrate_bps=9_000)
     rungs = choose_rungs(_media(poor), poor)
-    assert rungs[-1].video_bitrate_bps == 900_000
+    assert rungs[-1].video_bitrate_bps == bits_for(1920 * 1080)
     assert [rung.video_bitrate_bps for rung in rungs] == sorted(rung.video_bitrate_bps for rung in rungs)
 
 
@@ -58,15 +58,15 @@ def test_asked_renditions_above_the_source_are_left_out() -> None:
 
 
 def test_when_all_are_above_the_source_the_smallest_is_held_to_it() -> None:
-    video = _video(640, 360, bitrate_bps=500_000)
+    video = _video(640, 360, bitrate_bps=1_500_000)
     (rung,) = choose_rungs(_media(video), video, [_rendition(1080, 4_000_000), _rendition(720, 2_000_000)])
-    assert (rung.width_px, rung.height_px, rung.video_bitrate_bps) == (640, 360, 500_000)
+    assert (rung.width_px, rung.height_px, rung.video_bitrate_bps) == (640, 360, 1_500_000)
 
 
 def test_the_whole_files_bitrate_serves_where_the_stream_declares_none() -> None:
     video = _video(1280, 720)
-    (rung,) = choose_rungs(_media(video, bitrate_bps=700_000), video, [_rendition(720, 2_000_000)])
-    assert rung.video_bitrate_bps == 700_000
+    (rung,) = choose_rungs(_media(video, bitrate_bps=3_000_000), video, [_rendition(720, 4_000_000)])
+    assert rung.video_bitrate_bps == 3_000_000
 
 
 def test_two_renditions_of_one_height_have_different_names() -> None:
