@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from mediabroker.absent import Absent
 from mediabroker.errors import InvalidJobError
 from mediabroker.plugins import offered
 
@@ -208,12 +209,22 @@ def _masked(text: str) -> str:
 
 
 class MemberRef(BaseModel):
-    """One vendor job inside an attempt: its role there and the vendor's own id."""
+    """One part of an attempt: its role there and the vendor's own id, or why there is no vendor job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: str = Field(min_length=1)
     native_id: str = Field(min_length=1)
+    absent: Absent | None = None
+
+    @model_validator(mode="after")
+    def _read_old_id(self) -> MemberRef:
+        if self.absent is None and (absent := Absent.of_old_id(self.native_id)):
+            object.__setattr__(self, "absent", absent)  # frozen to callers, not to its own construction
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.role}:{self.native_id}"
 
 
 class JobRef(BaseModel):
@@ -221,7 +232,7 @@ class JobRef(BaseModel):
 
     `job:1/<provider>/<kind>/<job id>?account=…&region=…&member=<role>:<native id>…`. It works on another host and
     after the store is gone, because it names the provider instance, the account and region, and each of the vendor's
-    own ids.
+    own ids; a part without a vendor job is `absent=<its fields as JSON>`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -236,7 +247,10 @@ class JobRef(BaseModel):
     def __str__(self) -> str:
         path = "/".join(quote(part, safe="") for part in (self.provider, self.kind, self.job_id))
         query = [(name, value) for name, value in (("account", self.account), ("region", self.region)) if value]
-        query += [("member", f"{member.role}:{member.native_id}") for member in self.members]
+        query += [
+            ("absent", member.model_dump_json(exclude_none=True)) if member.absent else ("member", str(member))
+            for member in self.members
+        ]
         return f"job:1/{path}" + (f"?{urlencode(query)}" if query else "")
 
     @classmethod
@@ -257,13 +271,15 @@ class JobRef(BaseModel):
 
     @classmethod
     def _from_parts(cls, text: str, parts: list[str], query: list[tuple[str, str]]) -> JobRef:
-        fields: dict[str, Any] = {name: value for name, value in query if name != "member"}
-        members = [
-            dict(zip(("role", "native_id"), value.split(":", 1), strict=False))
-            for name, value in query
-            if name == "member"
-        ]
+        fields: dict[str, Any] = {name: value for name, value in query if name not in ("member", "absent")}
         try:
+            members = [
+                MemberRef.model_validate_json(value)
+                if name == "absent"
+                else dict(zip(("role", "native_id"), value.split(":", 1), strict=False))
+                for name, value in query
+                if name in ("member", "absent")
+            ]
             return cls.model_validate(
                 {**fields, "provider": parts[0], "kind": parts[1], "job_id": parts[2], "members": members}
             )

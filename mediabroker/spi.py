@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, SerializeAsAny, field_validator
 
+from mediabroker.absent import Absent
 from mediabroker.errors import JobError, ProviderError, UnsupportedError
 from mediabroker.flows import Call, Effect, Flow, Reply, Transport, ask, drive
 from mediabroker.jobs import JobSpec
@@ -177,12 +178,16 @@ class SubmitContext(Value, frozen=True):
 
 
 class Member(Value, frozen=True):
-    """One vendor job inside an attempt. Members that are not `required` only feed progress."""
+    """One vendor job inside an attempt. Members that are not `required` only feed progress.
+
+    `absent` says why there is no vendor job; `native_id` is then any name that no other member of the attempt has.
+    """
 
     role: str
     native_id: str
     required: bool = True
     output: MediaURI | None = None
+    absent: Absent | None = None
 
 
 class Recovered(Value, frozen=True):

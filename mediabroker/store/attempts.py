@@ -136,7 +136,7 @@ def members_of(tx: Connection, ids: Sequence[str]) -> list[tuple[str, Member]]:
     """Return all vendor jobs of these jobs, each with the provider that it was submitted to."""
     joined = (attempts.c.job_id == members.c.job_id) & (attempts.c.number == members.c.attempt)
     query = select(attempts.c.provider, members.c.role, members.c.native_id).join(members, joined)
-    found = tx.execute(query.where(attempts.c.job_id.in_(ids)))
+    found = tx.execute(query.where(attempts.c.job_id.in_(ids), members.c.absent.is_(None)))
     return [(row.provider, Member(role=row.role, native_id=row.native_id)) for row in found]
 
 
@@ -185,6 +185,7 @@ def insert_members(tx: Connection, attempt: AttemptRecord, submitted: Sequence[M
             "native_id": member.native_id,
             "required": member.required,
             "output": str(member.output) if member.output else None,
+            "absent": member.absent.model_dump(mode="json", exclude_none=True) if member.absent else None,
             "state": JobState.QUEUED.value,
             "rank": JobState.QUEUED.rank,
         }

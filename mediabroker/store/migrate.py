@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, Table, inspect, select, update
+from sqlalchemy import Connection, Table, inspect, or_, select, update
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
+from mediabroker.absent import Absent
 from mediabroker.errors import StoreError
 from mediabroker.store.schema import (
     SCHEMA_VERSION,
@@ -59,6 +60,16 @@ def _add_token_key(tx: Connection) -> None:
     tx.execute(update(schema_info).values(token_key=secrets.token_hex(32)))
 
 
+def _add_absent(tx: Connection) -> None:
+    """6 to 7: why a member has no vendor job, in a column instead of in its native id."""
+    _add_columns(tx, members, "absent")
+    old = or_(*(members.c.native_id.startswith(each) for each in ("rejected:", "missing:", "not-mp4:", "no-name:")))
+    for row in tx.execute(select(members.c.native_id).where(old).distinct()).all():
+        if absent := Absent.of_old_id(row.native_id):
+            fields = absent.model_dump(mode="json", exclude_none=True)
+            tx.execute(update(members).where(members.c.native_id == row.native_id).values(absent=fields))
+
+
 def _add_columns(tx: Connection, table: Table, *names: str) -> None:
     for name in names:
         column = table.c[name]
@@ -75,6 +86,7 @@ _STEPS: Mapping[int, Callable[[Connection], None]] = {
     3: _add_limits,
     4: _add_holds,
     5: _add_token_key,
+    6: _add_absent,
 }
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Row
 
+from mediabroker.absent import Absent
 from mediabroker.errors import InvalidJobError, JobError
 from mediabroker.jobs import JobSpec, is_known_kind, result_type_of
 from mediabroker.models import Value
@@ -158,6 +159,7 @@ class MemberRecord:
             native_id=row.native_id,
             required=row.required,
             output=MediaURI(row.output) if row.output else None,
+            absent=Absent.model_validate(row.absent) if row.absent else None,
         )
         status = MemberStatus(
             member=member,

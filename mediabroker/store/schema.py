@@ -39,7 +39,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class Utc(TypeDecorator[datetime]):
@@ -161,6 +161,7 @@ members = Table(
     Column("native_id", VendorText, nullable=False, index=True),
     Column("required", Boolean, nullable=False),
     Column("output", String),
+    _json("absent"),  # why there is no vendor job of that id
     Column("state", String(16), nullable=False),
     # The merge key; the member's state is the maximum of all that was seen.
     Column("vendor_attempt", Integer, nullable=False, default=0),

@@ -59,7 +59,7 @@ class Unit:
             kind=self.job.kind,
             account=self.row.account,
             region=self.row.region,
-            members=tuple(MemberRef(role=each.role, native_id=each.native_id) for each in known),
+            members=tuple(MemberRef(role=each.role, native_id=each.native_id, absent=each.absent) for each in known),
         )
 
     @property

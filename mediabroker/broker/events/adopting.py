@@ -41,7 +41,7 @@ def adopt(core: Core, ref: JobRef) -> None:
     """
     provider = core.fleet.named(ref.provider)
     _check_same_account(provider, ref)
-    members = [Member(role=each.role, native_id=each.native_id) for each in ref.members]
+    members = [Member(role=each.role, native_id=each.native_id, absent=each.absent) for each in ref.members]
     seen = core.converse(provider.name, provider.query(members)) if members else []
     if all(each.not_found for each in seen):
         raise JobNotFoundError(f"{ref.provider} knows no job {ref}")

@@ -22,16 +22,16 @@ _OTHERS = ("production", "media_info", "snapshot-")
 def cancel(members: Sequence[Member]) -> Flow[CancelOutcome]:
     """REQUESTED: some of it will end. UNSUPPORTED: all that lives goes on. TOO_LATE: nothing lives."""
     seen = yield from query(members)
-    roles = {member.native_id: member.role for member in members}
+    known = {member.native_id: member for member in members}
     # A state that no table lists is that of a living job: only its vendor knows whether it can be stopped.
     living = [each for each in seen if not each.not_found and not (each.state and each.state.is_terminal)]
     stopped, running = 0, 0
     for each in living:
-        if each.state is JobState.RUNNING or roles[each.native_id].startswith(_OTHERS):
+        if each.state is JobState.RUNNING or known[each.native_id].role.startswith(_OTHERS):
             running += 1
             continue
         try:
-            yield from ask(build_cancel(vendor_id(each)))
+            yield from ask(build_cancel(vendor_id(known[each.native_id], each)))
             stopped += 1
         except ProviderError as refusal:  # it has moved on since it was asked for
             if refusal.provider_code == _RUNNING:

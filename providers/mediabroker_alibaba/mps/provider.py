@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
+from mediabroker.absent import Absent
 from mediabroker.errors import ErrorCode, JobError, ProviderError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
 from mediabroker.models import build_settings
@@ -165,7 +166,7 @@ class MpsProvider(Provider):
                 operation="SubmitJobs",
                 provider_code=first.code,
             )
-        return Submitted(members=tuple(map(_member, outputs, results)))
+        return Submitted(members=tuple(_member(ctx.token, *each) for each in zip(outputs, results, strict=True)))
 
     def _snapshots(self, spec: Snapshot, options: MpsOptions, ctx: SubmitContext) -> Flow[Submitted]:
         assert ctx.output is not None
@@ -247,7 +248,8 @@ def _named_outputs(spec: JobSpec[Any], ctx: SubmitContext) -> list[MediaURI]:
     return [ctx.output]
 
 
-def _member(output: TranscodeOutput, result: str | Rejected) -> Member:
-    """An output that was not taken has no id; what MPS said stands in its place, so that every process can tell."""
-    native_id = f"rejected:{output.step}:{result.code}" if isinstance(result, Rejected) else result
-    return Member(role=output.step, native_id=native_id, output=output.uri)
+def _member(token: str, output: TranscodeOutput, result: str | Rejected) -> Member:
+    if isinstance(result, Rejected):
+        absent = Absent(reason="rejected", code=result.code)
+        return Member(role=output.step, native_id=f"{token}/{output.step}", output=output.uri, absent=absent)
+    return Member(role=output.step, native_id=result, output=output.uri)

@@ -9,7 +9,7 @@ from typing import Any
 from mediabroker.refs import MediaURI
 from mediabroker.spi import Flow, Member, Observation, Recovered
 from mediabroker_alibaba.mps.finding import list_tagged, query_listed, query_one
-from mediabroker_alibaba.mps.missing import build_missing, in_order, is_missing, query_missing
+from mediabroker_alibaba.mps.missing import build_missing, in_order, query_missing
 from mediabroker_alibaba.mps.states import (
     observe_media_info,
     observe_production,
@@ -46,7 +46,7 @@ def query(members: Sequence[Member]) -> Flow[list[Observation]]:
             answer = yield from query_one(each.native_id)
             seen.append(observe_production(answer, each.output) if answer else _missing(each))
         elif kind_of(each) == "rejected":
-            seen.append(observe_rejected(each.native_id, each.native_id.rpartition(":")[2], each.output))
+            seen.append(observe_rejected(each.native_id, (each.absent and each.absent.code) or "", each.output))
     seen += yield from query_missing([each for each in members if kind_of(each) == "missing"])
     return seen
 
@@ -83,10 +83,8 @@ def recover(seen: Observation) -> Flow[Recovered | None]:
 
 def kind_of(member: Member) -> str:
     """Return what kind of MPS job a member is, which tells the operation that knows it."""
-    if member.native_id.startswith("rejected:"):
-        return "rejected"
-    if is_missing(member):
-        return "missing"
+    if member.absent is not None:
+        return "rejected" if member.absent.reason == "rejected" else "missing"
     if member.role in ("production", "media_info"):
         return member.role
     return "snapshot" if member.role.startswith("snapshot-") else "transcode"

@@ -115,8 +115,8 @@ class LambdaProvider(Provider):
 
     def _look(self, member: Member) -> Flow[Observation]:
         work = member.native_id
-        if work.startswith((states.REFUSED, states.NO_NAME)):
-            return states.observe_refused(work)
+        if member.absent is not None:
+            return states.observe_refused(member, member.absent)
         reply: Any = yield from ask(requests.build_status(work))
         if reply["status"] is not None:
             return states.observe(work, reply, silent_after_s=self._settings.silent_after_s)
@@ -130,7 +130,7 @@ class LambdaProvider(Provider):
     def cancel(self, members: Sequence[Member]) -> Flow[CancelOutcome]:
         done = False
         for member in members:
-            if not member.native_id.startswith((states.REFUSED, states.NO_NAME)):
+            if member.absent is None:
                 ended = yield from _cancel(member.native_id)
                 done = done or ended
         return CancelOutcome.CANCELLED if done else CancelOutcome.TOO_LATE
@@ -195,8 +195,7 @@ def _member(request: TranscodeRequest, key: str) -> Member:
     names = requests.names_of(request, key)
     if isinstance(names, Names):
         return Member(role=_FILE, native_id=names.work, output=names.output)
-    mark = states.REFUSED if names == "not .mp4" else states.NO_NAME
-    return Member(role=_FILE, native_id=states.name_refused(mark, request.bucket, key))
+    return states.build_refused(_FILE, request.bucket, key, names)
 
 
 def _cancel(work: str) -> Flow[bool]:

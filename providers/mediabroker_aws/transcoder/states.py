@@ -8,27 +8,30 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
+from mediabroker.absent import Absent
 from mediabroker.errors import ErrorCode, InvalidJobError, JobError
 from mediabroker.refs import MediaURI
 from mediabroker.results import Item, Output, VideoResult
-from mediabroker.spi import MemberStatus, Observation, fold_members
+from mediabroker.spi import Member, MemberStatus, Observation, fold_members
 from mediabroker.states import JobState
 from mediabroker_aws.transcoder.status import SOURCE, WORK, LostInvocation, Status
 from mediabroker_aws.transcoder.wire import TranscodeRequest
 
 __all__ = [
-    "NO_NAME",
-    "REFUSED",
+    "build_refused",
     "fold_files",
-    "name_refused",
     "observe",
     "observe_existing",
     "observe_refused",
     "parse_message",
 ]
 
-REFUSED, NO_NAME = "not-mp4:", "no-name:"
-"""Begin the ids of members that the service does not take: known from their key alone."""
+_NOT_MP4, _NO_NAME = "not-mp4", "no-name"
+"""Codes of files that the service does not take: known from their key alone."""
+_REFUSALS: Mapping[str, tuple[ErrorCode, str]] = {
+    _NOT_MP4: (ErrorCode.MEDIA_UNSUPPORTED, "not .mp4"),
+    _NO_NAME: (ErrorCode.INVALID_SPEC, "no output of it would have a safe and legal name of its own"),
+}
 
 _STATES: Mapping[str, tuple[JobState, int]] = {
     "queued": (JobState.QUEUED, 0),
@@ -96,13 +99,15 @@ def observe_existing(work: str, output: MediaURI) -> Observation:
     return Observation(native_id=work, state=JobState.SUCCEEDED, phase="exist", progress=1.0, result=result, raw=raw)
 
 
-def name_refused(mark: str, bucket: str, key: str) -> str:
-    """The id of a member that the service does not take. Its key may be one that no `MediaURI` can hold."""
-    return f"{mark}s3://{bucket}/{quote(key)}"
+def build_refused(role: str, bucket: str, key: str, why: str) -> Member:
+    """Return the member of a file that the service does not take. Its key may be one that no `MediaURI` can hold."""
+    source = f"s3://{bucket}/{quote(key)}"
+    code = _NOT_MP4 if why == "not .mp4" else _NO_NAME
+    return Member(role=role, native_id=source, absent=Absent(reason="rejected", code=code, source=source))
 
 
 def _source_of(uri: str) -> MediaURI:
-    """The source that such an id names; as it is quoted there, where nothing else can be shown."""
+    """Return the source that such a member names; as it is quoted there, where nothing else can be shown."""
     try:
         return MediaURI(unquote(uri))
     except InvalidJobError:
@@ -110,16 +115,14 @@ def _source_of(uri: str) -> MediaURI:
         return MediaURI(f"s3://{bucket}/{quoted[:_KEY_LIMIT_BYTES]}")
 
 
-def observe_refused(native_id: str) -> Observation:
-    """A file that the service does not take."""
-    kind, _, quoted = native_id.partition(":")
-    source = _source_of(quoted)
-    reason = "not .mp4" if f"{kind}:" == REFUSED else "no output of it would have a safe and legal name of its own"
-    code = ErrorCode.MEDIA_UNSUPPORTED if f"{kind}:" == REFUSED else ErrorCode.INVALID_SPEC
+def observe_refused(member: Member, absent: Absent) -> Observation:
+    """Return what is known of a file that the service does not take."""
+    source = _source_of(absent.source or member.native_id)
+    code, reason = _REFUSALS[absent.code or _NO_NAME]
     error = JobError.of(code, reason, provider_code=reason)
     item = Item(source=source, outcome="failed", error=error)
     return Observation(
-        native_id=native_id,
+        native_id=member.native_id,
         state=JobState.FAILED,
         phase="error",
         error=error,

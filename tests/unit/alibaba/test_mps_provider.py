@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mediabroker import production
+from mediabroker.absent import Absent
 from mediabroker.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -406,7 +407,9 @@ def test_a_rendition_that_appears_after_a_takeover_can_be_cancelled(rig: MpsRig,
 
 def test_an_output_that_was_not_taken_can_be_asked_for_like_a_job(driver: Driver) -> None:
     code = "InvalidParameter.TemplateNotFound"
-    member = Member(role="0_240p", native_id=f"rejected:0_240p:{code}", output=f"oss://{BUCKET}/a.m3u8")
+    member = Member(
+        role="0_240p", native_id="t/0", output=f"oss://{BUCKET}/a.m3u8", absent=Absent(reason="rejected", code=code)
+    )
     (seen,) = driver.run(driver.provider.query([member]))
     assert seen.state is JobState.FAILED
     assert seen.error is not None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mediabroker import production
+from mediabroker.absent import Absent
 from mediabroker.errors import ProviderError, UnavailableError, UnsupportedError
 from mediabroker.jobs import JobSpec, MediaInfo, SmartProduction, Snapshot, Transcode
 from mediabroker.production import Box
@@ -416,8 +417,9 @@ NOT_TAKEN = {"Success": False, "Code": "InvalidParameter.TemplateNotFound", "Mes
 def test_an_output_that_is_not_taken_is_a_failed_item_beside_those_that_are() -> None:
     members = answered(LADDER, [TAKEN[0], NOT_TAKEN, *TAKEN[1:3]]).members
     assert [each.role for each in members] == ["0_240p", "1_360p", "2_480p", "3_720p"]
-    assert members[1].native_id == "rejected:1_360p:InvalidParameter.TemplateNotFound"
+    assert members[1].absent == Absent(reason="rejected", code="InvalidParameter.TemplateNotFound")
     assert MemberRef.model_validate({"role": members[1].role, "native_id": members[1].native_id})
+    assert len({each.native_id for each in members}) == 4
     assert members[2].native_id == "2" * 32
 
 

@@ -5,6 +5,7 @@ import pickle
 import string
 import traceback
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from mediabroker.absent import Absent
 from mediabroker.errors import InvalidJobError
 from mediabroker.refs import JobRef, MediaURI, MemberRef, token_for
 from tests.unit.core.names import CONTROL_NAMES, HOSTILE_NAMES
@@ -182,6 +184,7 @@ def test_uris_survive_pickling_with_their_parts(text: str) -> None:
     assert (twin, twin.scheme, twin.bucket, twin.key, twin.region) == (uri, uri.scheme, uri.bucket, uri.key, uri.region)
 
 
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ROLES = st.text(string.ascii_lowercase + string.digits + "-.[]", min_size=1)
 REFS = st.builds(
     JobRef,
@@ -191,7 +194,12 @@ REFS = st.builds(
     account=st.none() | WORDS,
     region=st.none() | WORDS,
     members=st.lists(
-        st.builds(MemberRef, role=st.text(string.ascii_lowercase + "-.[]0123456789", min_size=1), native_id=WORDS),
+        st.builds(
+            MemberRef,
+            role=st.text(string.ascii_lowercase + "-.[]0123456789", min_size=1),
+            native_id=WORDS,
+            absent=st.none() | st.builds(Absent, source=st.none() | WORDS, since=st.none() | st.just(NOW)),
+        ),
         max_size=4,
     ).map(tuple),
 )
@@ -199,6 +207,16 @@ REFS = st.builds(
 
 @given(REFS)
 def test_job_references_read_back_as_they_were_printed(ref: JobRef) -> None:
+    assert JobRef.parse(str(ref)) == ref
+
+
+def test_a_reference_of_an_older_release_says_why_a_part_has_no_vendor_job() -> None:
+    ref = JobRef.parse(
+        "job:1/fn/transcode/j?member=file%3Anot-mp4%3As3%3A%2F%2Fb%2Fa.txt&member=file%3As3%3A%2F%2Fb%2Fw"
+    )
+    absent, there = ref.members
+    assert absent.absent == Absent(reason="rejected", code="not-mp4", source="s3://b/a.txt")
+    assert (there.native_id, there.absent) == ("s3://b/w", None)
     assert JobRef.parse(str(ref)) == ref
 
 

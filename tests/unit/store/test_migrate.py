@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, MetaData, select
 
 from mediabroker import Broker, JobState
+from mediabroker.absent import Absent
 from mediabroker.config import BrokerSettings
 from mediabroker.objects import ObjectStat
 from mediabroker.storage.file import FileStore
-from mediabroker.store import migrate, open_store
+from mediabroker.store import attempts, migrate, open_store
 from mediabroker.store.schema import SCHEMA_VERSION, metadata, schema_info
 from tests.ledger import LedgerProvider
 
@@ -61,6 +64,32 @@ def test_a_store_has_a_key_of_its_own_for_tokens_and_keeps_it(path: Path, tmp_pa
     assert keys[0] != keys[1]
     for store in (*stores, *again):
         store.close()
+
+
+def test_why_a_member_has_no_vendor_job_is_moved_out_of_its_native_id(path: Path) -> None:
+    since = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    absences = {
+        f"missing:snapshot:3:{int(since.timestamp())}:mb1-t": Absent(reason="not_found", token="mb1-t", since=since),
+        "missing:transcode:0:0:mb1-t": Absent(reason="not_found", token="mb1-t"),
+        "rejected:1_360p:InvalidParameter.X": Absent(reason="rejected", code="InvalidParameter.X"),
+        "not-mp4:s3://b/a%0A.txt": Absent(reason="rejected", code="not-mp4", source="s3://b/a%0A.txt"),
+        "no-name:s3://b/..": Absent(reason="rejected", code="no-name", source="s3://b/.."),
+        "missing-a-form": None,
+    }
+    with closing(sqlite3.connect(path)) as connection:
+        (job,) = connection.execute("SELECT job_id FROM members LIMIT 1").fetchone()
+        for position, native_id in enumerate(absences, start=10):
+            row = (job, 1, position, "r", native_id, True, "QUEUED", 1, 0, 0)
+            columns = "job_id, attempt, position, role, native_id, required, state, rank, vendor_attempt, sub_rank"
+            connection.execute(f"INSERT INTO members ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+        connection.commit()
+    with closing(open_store(f"sqlite:///{path}")) as store, store.read() as tx:
+        loaded = attempts.load_one(tx, job)
+        assert loaded is not None
+        stored = {each.status.member.native_id: each.status.member.absent for each in loaded.members}
+        assert {each: stored[each] for each in absences} == absences
+        submitted = {member.native_id for _, member in attempts.members_of(tx, [job])}
+        assert submitted & set(absences) == {"missing-a-form"}
 
 
 def test_D10_a_migration_that_fails_half_way_leaves_the_old_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ class LambdaRig(Rig):
         """The worker's next step: claim, half-way, done. What has ended, or was cancelled, stays as it is."""
         for member in started.members:
             work = member.native_id
-            seen = self._board.read(work) if work.startswith("s3://") else None
+            seen = self._board.read(work) if member.absent is None else None
             if seen is None or seen.status.has_ended:
                 continue
             claim = self._claims.get(work)
