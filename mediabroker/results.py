@@ -53,6 +53,8 @@ class VideoStream(Value, frozen=True):
     bitrate_bps: int | None = None
     rotation_deg: int = 0
     """Clockwise turn a player applies for display: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether a player changes left and right after that turn, as in recordings of a mirrored front camera."""
     sample_aspect_ratio: str = "1/1"
     color_range: str | None = None
     color_matrix: str | None = None

@@ -35,6 +35,7 @@ def _video(stream: VideoStream) -> list[str]:
     facts += [f"{stream.frame_count} frames"] if stream.frame_count is not None else []
     facts += [bitrate_text(stream.bitrate_bps)] if stream.bitrate_bps else []
     facts += [f"turned {stream.rotation_deg}°"] if stream.rotation_deg else []
+    facts += ["mirrored"] if stream.mirrored else []
     facts += [f"pixels {stream.sample_aspect_ratio}"] if Fraction(stream.sample_aspect_ratio) != 1 else []
     facts += [f"HDR {stream.hdr.upper()}"] if stream.hdr else []
     facts += ["interlaced"] if stream.interlaced else []

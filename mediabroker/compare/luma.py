@@ -134,7 +134,8 @@ class Track:
         plane = frame.planes[0]
         rows = np.frombuffer(plane, dtype=self.scale.dtype).reshape(plane.height, -1)[:, : frame.width]
         # A copy: the decoder may use the frame's memory again.
-        upright: Samples = np.rot90(rows, -self.video.rotation_deg // 90).copy()
+        turned = np.rot90(rows, -self.video.rotation_deg // 90)
+        upright: Samples = (turned[:, ::-1] if self.video.mirrored else turned).copy()
         return upright
 
 

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, hdr_kind
 from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
+from mediabroker.media.orientation import Orientation, orientation_of
 from mediabroker.media.sniff import sniff
 from mediabroker.media.source import holds_sound, media_errors, moving_pictures, open_as, open_input, presented_s
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
@@ -140,6 +141,7 @@ def _video(path: Path, stream: Any, look: _Look, shown_s: float | None) -> Video
         )
     transfer = _tag(TRANSFERS, context.color_trc, getattr(frame, "color_trc", 0))
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(0)
+    shown = orientation_of(frame) if frame is not None else Orientation()
     counted = len(look.times) if look.complete else None
     full_range = "pc" if context.pix_fmt.startswith("yuvj") else None
     return VideoStream(
@@ -154,7 +156,8 @@ def _video(path: Path, stream: Any, look: _Look, shown_s: float | None) -> Video
         frame_count=stream.frames or counted,
         duration_s=_duration_s(stream, shown_s),
         bitrate_bps=context.bit_rate or None,
-        rotation_deg=-round(frame.rotation / 90) * 90 % 360 if frame is not None else 0,
+        rotation_deg=shown.rotation_deg,
+        mirrored=shown.is_mirrored,
         sample_aspect_ratio=_ratio(stream.sample_aspect_ratio),
         color_range=_tag(RANGES, context.color_range, getattr(frame, "color_range", 0)) or full_range,
         color_matrix=_tag(MATRICES, context.colorspace, getattr(frame, "colorspace", 2)),

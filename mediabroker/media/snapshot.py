@@ -139,7 +139,8 @@ def picture_of(frame: av.VideoFrame, video: VideoStream, width_px: int | None = 
     else:
         plain = frame.reformat(*stored, format="rgb24", interpolation="BICUBIC").to_ndarray()
         picture = Image.fromarray(plain)
-    return picture.transpose(_TURNS[video.rotation_deg]) if video.rotation_deg else picture
+    upright = picture.transpose(_TURNS[video.rotation_deg]) if video.rotation_deg else picture
+    return upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if video.mirrored else upright
 
 
 def _save(picture: Image.Image, file: Path, final: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mediabroker.errors import MediaError
 from mediabroker.media.arguments import TranscodeSettings
@@ -119,3 +120,19 @@ def test_sound_that_aac_cannot_hold_is_refused_with_a_way_out_that_works(tmp_pat
     with pytest.raises(MediaError, match=r"24 channels.*container hls"):
         transcode(source, tmp_path / "out.mp4", TranscodeSettings())
     transcode(source, tmp_path / "out.m3u8", TranscodeSettings(container="hls"))
+
+
+@pytest.mark.parametrize("flip", ["-display_hflip", "-display_vflip"])
+def test_a_mirrored_recording_is_shown_alike_by_info_snapshot_and_transcode(tmp_path: Path, flip: str) -> None:
+    plain = make(tmp_path / "plain.mp4", *PICTURE, *H264[:-2])
+    source = make(tmp_path / "in.mp4", flip, "-i", str(plain), "-c", "copy")
+    video = probe(source).video[0]
+    assert (video.rotation_deg, video.mirrored) == ({"-display_hflip": 0, "-display_vflip": 180}[flip], True)
+    snapshot(source, tmp_path / "at.png", (0.0,))
+    transcode(source, tmp_path / "out.mp4", TranscodeSettings())
+    with Image.open(tmp_path / "at.png") as still, av.open(str(tmp_path / "out.mp4")) as made, av.open(str(plain)) as a:
+        stored = next(a.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+        meant = stored[:, ::-1] if flip == "-display_hflip" else stored[::-1]
+        shown = next(made.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+        assert np.abs(np.asarray(still.convert("RGB")).astype(int) - meant).mean() < 4
+        assert np.abs(shown - meant).mean() < 8
