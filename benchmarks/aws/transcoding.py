@@ -24,10 +24,9 @@ from mediabroker.media.probe import Source, examine
 from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.refs import MediaURI
 from mediabroker.storage import Stores
-from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.transcode.settings import TranscoderSettings
 from mediabroker_aws.functions.transcode.worker import Worker
-from mediabroker_aws.settings import AwsSettings
+from mediabroker_aws.s3.store import S3Store
 from mediabroker_aws.simulator.functions.function import Context
 from mediabroker_aws.simulator.sandbox import BUCKET, AwsSandbox
 from mediabroker_aws.transcoder.status import Status, StatusBoard
@@ -154,7 +153,7 @@ def _accept(request: TranscodeRequest) -> str:
     """Put the work down as the service does when it is asked; its id."""
     names = Names.of(request, request.src)
     assert names is not None
-    board = StatusBoard(AwsClient("s3", AwsSettings()))
+    board = StatusBoard(S3Store({}))
     board.write(
         names.work, Status(state="queued", source=names.source, output=names.output, request=request), replaces=None
     )

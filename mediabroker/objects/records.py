@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from mediabroker.errors import AuthenticationError, ErrorCode, MediaError
+from mediabroker.errors import AuthenticationError, ErrorCode, MediaError, UnavailableError
 from mediabroker.objects.store import ObjectStore
 from mediabroker.refs import MediaURI
 
@@ -28,6 +28,8 @@ class Found(Generic[RecordT]):
 
     record: RecordT
     version: str
+    age_s: float | None = None
+    """See `ObjectStat`."""
 
 
 class Records:
@@ -73,11 +75,11 @@ class Records:
         except MediaError as error:
             raise _explained(error, uri) from error
         record = self.read(name, kind) if stat is not None else None
-        return Found(record, stat.version) if stat is not None and record is not None else None
+        return Found(record, stat.version, stat.age_s) if stat is not None and record is not None else None
 
-    def add(self, name: str, content: Content) -> bool:
-        """Write the record unless there is one; return whether this call has written it."""
-        return self._write(name, content) is not None
+    def add(self, name: str, content: Content) -> str | None:
+        """Write the record unless there is one; return its version, None if there is one."""
+        return self._write(name, content)
 
     def keep(self, name: str, record: ModelT) -> ModelT | None:
         """Write the record unless there is one; return the one that is there then, None if it was deleted meanwhile."""
@@ -106,6 +108,8 @@ class Records:
 
 
 def _explained(error: MediaError, uri: MediaURI) -> Exception:
+    if error.error.code is ErrorCode.INPUT_CHANGED:
+        return UnavailableError(f"the record {uri.name} was replaced while it was read", provider=uri.scheme)
     if error.error.code not in _DENIED:
         return error
     return AuthenticationError(f"the record {uri.name}: {error.error.message}", provider=uri.scheme, operation=uri.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,8 @@ class ObjectStat:
 
     size_bytes: int
     version: str
+    age_s: float | None = field(default=None, compare=False)
+    """How long ago it was written, by the store's own clock; None where the store was not asked, or does not say."""
 
 
 class ObjectStore(Protocol):

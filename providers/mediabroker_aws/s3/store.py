@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, FlexibleChecksumError
@@ -52,7 +54,7 @@ class S3Store:
             if error.provider_code in _NOT_FOUND:
                 return None
             raise _explained(error, uri, writing=False) from error
-        return ObjectStat(found["ContentLength"], found["ETag"].strip('"'))
+        return ObjectStat(found["ContentLength"], found["ETag"].strip('"'), _age_s(found))
 
     def _head(self, uri: MediaURI) -> dict[str, Any]:
         """What `HeadObject` tells. It refuses without a body, and a bare status does not say whether the object may not
@@ -147,6 +149,16 @@ class S3Store:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _age_s(found: Mapping[str, Any]) -> float | None:
+    """How long ago an object was written, by the store's clock alone; some stores in S3's manner leave times out."""
+    written_at = found.get("LastModified")
+    told = found.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if written_at is None or told is None:
+        return None
+    age: timedelta = parsedate_to_datetime(told) - written_at
+    return max(0.0, age.total_seconds())
 
 
 class _BrokenError(Exception):

@@ -1,20 +1,18 @@
 """How far the work on one output is: an object beside that output, which is also the claim on the work.
 
-Every change is a conditional write, so of several workers, a late retry and a cancel exactly one wins.
-Source: Amazon S3 User Guide, "Conditional writes" (`If-None-Match: *`, `If-Match`).
+Every change is a conditional write of a record, so of several workers, a late retry and a cancel exactly one wins.
 """
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from mediabroker.errors import JobError, ProviderError
+from mediabroker.errors import JobError, MediaError, ProviderError
+from mediabroker.objects import ObjectStore, Records
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
-from mediabroker_aws.clients import AwsClient, read_whole
 from mediabroker_aws.transcoder.wire import TranscodeRequest
 
 __all__ = ["SOURCE", "WORK", "LostInvocation", "Seen", "Status", "StatusBoard", "build_completion"]
@@ -23,8 +21,6 @@ SOURCE = "mediabroker.transcoder"
 """Marks completion messages."""
 WORK = r"^s3://[^/]+/.+/status-(?:mp4|m3u8)\.json$"
 """What the id of a work looks like: it is where its status lies."""
-_LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 
 class Status(BaseModel):
@@ -83,60 +79,41 @@ class Seen(NamedTuple):
     """A status as it was read: its version, and how long ago it was written by the store's own clock."""
 
     status: Status
-    etag: str
+    version: str
     age_s: float
 
 
 class StatusBoard:
-    """Reads and writes statuses; `work` is where one lies, and the id of its work. Thread-safe."""
+    """Reads and writes statuses; `work` is where one is, and the id of its work. Thread-safe."""
 
-    def __init__(self, client: AwsClient) -> None:
-        self._client = client
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
 
     def read(self, work: str) -> Seen | None:
-        """The status, or None where there is none.
+        """Return the status, or None where there is none.
 
         Raises:
-            ProviderError: it cannot be read, or what lies there is none.
+            ProviderError: it cannot be read, or what is there is none.
         """
+        records, name = self._place(work)
         try:
-            answer = self._client.call("get_object", **_where(work))
-            body = read_whole(answer["Body"], provider="s3", operation="get_object")
-        except ProviderError as error:
-            if error.provider_code in _MISSING:
-                return None
-            raise
-        headers = answer["ResponseMetadata"]["HTTPHeaders"]
-        age = parsedate_to_datetime(headers["date"]) - answer["LastModified"]
-        try:
-            status = Status.model_validate_json(body)
-        except ValidationError as error:
+            found = records.find(name, Status)
+        except MediaError as error:
             message = f"{work} is no status of the transcoding service"
             raise ProviderError(message, provider="s3", operation="GetObject") from error
-        return Seen(status, answer["ETag"], max(0.0, age.total_seconds()))
+        return Seen(found.record, found.version, found.age_s or 0.0) if found is not None else None
 
     def write(self, work: str, status: Status, *, replaces: str | None) -> str | None:
-        """Write on the condition that the status still is as it was read (None: that there is none); its new version.
+        """Write on the condition that the status still is as it was read (None: that there is none).
 
-        None: somebody else was quicker. A write whose answer was lost, and whose repetition is refused, is recognised.
+        Return its new version, or None if another writer was first.
         """
-        condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
-        body = status.model_dump_json(exclude_none=True).encode()
-        try:
-            answer = self._client.call(
-                "put_object", **_where(work), **condition, Body=body, ContentType="application/json"
-            )
-        except ProviderError as error:
-            if error.provider_code not in _LOST | _MISSING:
-                raise
-            seen = self.read(work)
-            return seen.etag if seen is not None and seen.status == status else None
-        return str(answer["ETag"])
+        records, name = self._place(work)
+        return records.add(name, status) if replaces is None else records.replace(name, status, if_version=replaces)
 
-
-def _where(work: str) -> dict[str, Any]:
-    bucket, _, key = work.removeprefix("s3://").partition("/")
-    return {"Bucket": bucket, "Key": key}
+    def _place(self, work: str) -> tuple[Records, str]:
+        folder, _, name = work.rpartition("/")
+        return Records(self._store, folder), name
 
 
 def build_completion(work: str, status: Status, *, region: str | None) -> dict[str, JsonValue]:

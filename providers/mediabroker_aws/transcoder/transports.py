@@ -114,7 +114,7 @@ class StorageTransport(ObjectTransport):
         super().__init__(S3Settings(**found, path_style=settings.path_style))
         style = {"addressing_style": "path"} if settings.path_style else {}
         self._client = AwsClient("s3", AwsSettings(**found), attempts=3, s3=style)
-        self._board = StatusBoard(self._client)
+        self._board = StatusBoard(self._store)
         self._operations = {
             **self._operations,
             "ListObjects": self._list,
@@ -143,11 +143,11 @@ class StorageTransport(ObjectTransport):
         seen = self._board.read(params["work"])
         if seen is None:
             return {"status": None}
-        return {"status": seen.status.model_dump(mode="json"), "version": seen.etag, "age_s": seen.age_s}
+        return {"status": seen.status.model_dump(mode="json"), "version": seen.version, "age_s": seen.age_s}
 
     def _cancel(self, params: Mapping[str, Any]) -> Reply:
         seen = self._board.read(params["work"])
-        if seen is None or seen.etag != params["version"]:
+        if seen is None or seen.version != params["version"]:
             return {"cancelled": False}
         cancelled = seen.status.model_copy(update={"state": "cancelled"})
-        return {"cancelled": self._board.write(params["work"], cancelled, replaces=seen.etag) is not None}
+        return {"cancelled": self._board.write(params["work"], cancelled, replaces=seen.version) is not None}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -159,6 +161,19 @@ def test_a_look_at_an_empty_object_survives_that_it_has_no_first_byte(scripted: 
     found = rough.stat(WHERE)
     assert found is not None
     assert (found.size_bytes, found.version) == (0, "v0")
+
+
+def test_a_look_says_how_old_an_object_is_and_leaves_it_open_where_the_store_does(
+    scripted: Scripted, rough: S3Store
+) -> None:
+    written = formatdate(time.time() - 90, usegmt=True)
+    scripted.answers = [reply(200, b"", ETag='"v1"', Last_Modified=written), reply(200, b"", ETag='"v1"')]
+    told, untold = rough.stat(WHERE), rough.stat(WHERE)
+    assert told is not None
+    assert untold is not None
+    assert told.age_s is not None
+    assert 85 < told.age_s < 150
+    assert untold.age_s is None
 
 
 def test_O1_O2_a_download_that_breaks_is_resumed_in_the_same_version(scripted: Scripted, rough: S3Store) -> None:

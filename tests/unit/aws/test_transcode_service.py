@@ -240,10 +240,11 @@ def test_a_service_that_may_not_go_on_with_a_folder_says_so_in_json(
 def test_a_file_whose_status_cannot_be_read_does_not_end_the_request_for_the_others(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scripted.answers.append(reply(200, b'{"version": 1}', send=5))
+    monkeypatch.setattr("mediabroker_aws.s3.store._PAUSE_S", 0.0)
+    scripted.answers.append(reply(200, b'{"version": 1}', send=0, ETag='"1"'))
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", scripted.url)
     s3 = AwsClient("s3", AwsSettings(region=REGION, endpoint_url=scripted.url), s3={"addressing_style": "path"})
-    desk = FileDesk(TranscoderSettings(buckets="media", worker="worker"), s3, s3)
+    desk = FileDesk(TranscoderSettings(buckets="media", worker="worker"), s3)
     request = TranscodeRequest(bucket="media", src="in/", dst="out/", type="mp4", time=TIME)
     entries: list[Any] = desk.decide(request, ["in/a.mp4", "in/b.mp4"])
     assert [(entry["src"], entry["status"]) for entry in entries] == [("in/a.mp4", "error"), ("in/b.mp4", "error")]

@@ -215,8 +215,9 @@ def test_each_answer_of_the_wire_is_what_it_means(
 
 
 def test_an_answer_that_breaks_off_or_cannot_be_decoded_leaves_a_create_open_and_a_read_to_be_repeated(
-    scripted: Scripted,
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mediabroker_aws.s3.store._PAUSE_S", 0.0)
     whole, create = b'{"videos": []}', Call("transcoder", "videoTranscode", {"src": "a"}, effect="create", step="s")
     scripted.answers.append(reply(200, b"no gzip at all", Content_Encoding="gzip"))
     by_url = LambdaProvider("transcoder", {"url": f"{scripted.url}/x", "api_key": "k"})
@@ -228,6 +229,7 @@ def test_an_answer_that_breaks_off_or_cannot_be_decoded_leaves_a_create_open_and
     with closing(by_function.connect("transcoder")) as transport, pytest.raises(SubmissionUnknownError):
         transport.perform(create)
     status = Call("s3", "GetStatus", {"work": f"s3://media/out/a_{TIME}/status-mp4.json"})
+    scripted.answers[:] = [reply(200, whole, send=0, ETag='"1"')]
     with closing(by_function.connect("s3")) as transport, pytest.raises(UnavailableError):
         transport.perform(status)
 

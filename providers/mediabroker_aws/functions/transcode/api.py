@@ -24,7 +24,7 @@ from mediabroker_aws.functions.transcode.ends import EndTeller
 from mediabroker_aws.functions.transcode.files import FileDesk
 from mediabroker_aws.functions.transcode.settings import TranscoderSettings, load_settings
 from mediabroker_aws.settings import AwsSettings
-from mediabroker_aws.transcoder.status import LostInvocation, StatusBoard
+from mediabroker_aws.transcoder.status import LostInvocation
 from mediabroker_aws.transcoder.wire import REFUSALS, TranscodeRequest
 
 __all__ = ["Intake", "handler"]
@@ -57,7 +57,7 @@ class Intake:
         self._s3 = AwsClient("s3", AwsSettings(), attempts=3)
         # A worker that is started twice does its work once, so a lost answer may be asked for again.
         self._lambda = AwsClient("lambda", AwsSettings(), attempts=3)
-        self._desk = FileDesk(settings, self._s3, self._lambda)
+        self._desk = FileDesk(settings, self._lambda)
         self._teller = EndTeller(settings)
 
     def __call__(self, event: Any, context: Any) -> Any:
@@ -78,7 +78,7 @@ class Intake:
         return respond(200, answer) if proxied else answer
 
     def _end_lost(self, lost: LostInvocation) -> dict[str, JsonValue]:
-        ended = end_lost(StatusBoard(self._s3), lost)
+        ended = end_lost(self._desk.board, lost)
         if ended is not None:
             self._teller.tell(lost.payload.work, ended)
         return {"ended": ended is not None}

@@ -41,7 +41,7 @@ def end_lost(board: StatusBoard, lost: LostInvocation) -> Status | None:
     code = ErrorCode.CAPACITY if lost.context.condition == _TOO_OLD else ErrorCode.WORKER_CRASHED
     error = JobError.of(code, f"Lambda has given its worker up: {lost.context.condition}")
     failed = seen.status.model_copy(update={"state": "failed", "error": error})
-    return failed if board.write(work, failed, replaces=seen.etag) else None
+    return failed if board.write(work, failed, replaces=seen.version) else None
 
 
 class Claim:
@@ -50,7 +50,7 @@ class Claim:
     def __init__(self, board: StatusBoard, work: str, seen: Seen) -> None:
         self.work, self.lost = work, threading.Event()
         self.progress: float | None = None
-        self._board, self._status, self._etag = board, seen.status, seen.etag
+        self._board, self._status, self._version = board, seen.status, seen.version
         self._lock = threading.Lock()
 
     @classmethod
@@ -76,11 +76,11 @@ class Claim:
         """Write a change; False, and `lost`, when the claim is somebody else's by now."""
         with self._lock:
             status = self._status.model_copy(update=changes)
-            etag = self._board.write(self.work, status, replaces=self._etag)
-            if etag is None:
+            version = self._board.write(self.work, status, replaces=self._version)
+            if version is None:
                 self.lost.set()
                 return False
-            self._status, self._etag = status, etag
+            self._status, self._version = status, version
             return True
 
     @contextmanager

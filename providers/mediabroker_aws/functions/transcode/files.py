@@ -32,10 +32,10 @@ _CLOCKS_S = 5.0
 class FileDesk:
     """Decides file by file; one that cannot be dealt with never stops the others. Thread-safe."""
 
-    def __init__(self, settings: TranscoderSettings, s3: AwsClient, functions: AwsClient) -> None:
+    def __init__(self, settings: TranscoderSettings, functions: AwsClient) -> None:
         self._settings = settings
-        self._board = StatusBoard(s3)
         self._store = S3Store({})
+        self.board = StatusBoard(self._store)
         self._functions = functions
 
     def decide(
@@ -65,7 +65,7 @@ class FileDesk:
             return build_entry(names, "error", f"cannot be started now: {error}")
 
     def _named(self, request: TranscodeRequest, names: Names, asked_at: float | None) -> JsonValue:
-        seen = self._board.read(names.work)
+        seen = self.board.read(names.work)
         if seen is not None and seen.status.state in ("running", "publishing"):
             return build_entry(names, "transcode", "test" if request.is_test else "no")
         over = seen.status if seen is not None and _is_over(seen, asked_at) else None
@@ -90,7 +90,7 @@ class FileDesk:
     def _start(self, request: TranscodeRequest, names: Names, seen: Seen | None) -> None:
         """Put the work down as queued, then start a worker. One that is queued already may have lost its worker."""
         queued = _status(request, names, seen, state="queued")
-        version = self._board.write(names.work, queued, replaces=seen.etag if seen else None)
+        version = self.board.write(names.work, queued, replaces=seen.version if seen else None)
         if version is None:
             return  # the same request was quicker
         try:
@@ -104,12 +104,12 @@ class FileDesk:
             code = ErrorCode.RATE_LIMITED if error.retryable else ErrorCode.PROVIDER_INTERNAL
             reason = JobError.of(code, f"no worker could be started: {error}")
             failed = queued.model_copy(update={"state": "failed", "error": reason})
-            self._board.write(names.work, failed, replaces=version)  # unless a worker has come after all
+            self.board.write(names.work, failed, replaces=version)  # unless a worker has come after all
             raise
 
     def _write(self, request: TranscodeRequest, names: Names, seen: Seen | None, **said: Any) -> None:
         status = _status(request, names, seen, **said)
-        self._board.write(names.work, status, replaces=seen.etag if seen else None)
+        self.board.write(names.work, status, replaces=seen.version if seen else None)
 
 
 def _status(request: TranscodeRequest, names: Names, seen: Seen | None, **said: Any) -> Status:

@@ -23,14 +23,12 @@ from mediabroker.media.transcode import TranscodeSettings, transcode
 from mediabroker.objects import nameable
 from mediabroker.refs import MediaURI
 from mediabroker.results import VideoResult
-from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.transcode.claim import Claim
 from mediabroker_aws.functions.transcode.ends import EndTeller
 from mediabroker_aws.functions.transcode.limits import TOO_LONG, check_fits
 from mediabroker_aws.functions.transcode.settings import TranscoderSettings, load_settings
 from mediabroker_aws.metadata import read_metadata
 from mediabroker_aws.s3.store import S3Store
-from mediabroker_aws.settings import AwsSettings
 from mediabroker_aws.transcoder.status import StatusBoard
 from mediabroker_aws.transcoder.wire import choose_renditions
 
@@ -64,10 +62,9 @@ class Worker:
 
     def __init__(self, settings: TranscoderSettings) -> None:
         self._settings = settings
-        self._s3 = AwsClient("s3", AwsSettings(), attempts=3)
         self._teller = EndTeller(settings)
-        self._board = StatusBoard(self._s3)
         self._store = S3Store({})
+        self._board = StatusBoard(self._store)
 
     def __call__(self, event: Any, context: Any) -> dict[str, JsonValue]:
         """How the work has ended, or that it is not this invocation's.

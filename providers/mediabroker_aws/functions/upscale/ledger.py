@@ -82,7 +82,7 @@ class Ledger:
 
     def write(self, job_id: str, name: str, content: Mapping[str, JsonValue]) -> bool:
         """Write the record unless there is one; return whether this call has written it."""
-        return self._records.below(job_id).add(f"{name}.json", content)
+        return self._records.below(job_id).add(f"{name}.json", content) is not None
 
     def calls(self, job_id: str) -> Records:
         """Return the records of the job's journal."""

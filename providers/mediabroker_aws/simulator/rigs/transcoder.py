@@ -22,11 +22,10 @@ from mediabroker.results import Output, VideoResult
 from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver
 from mediabroker.testing.rig import Rig, Started, start, watch
-from mediabroker_aws.clients import AwsClient
 from mediabroker_aws.functions.transcode.api import Intake
 from mediabroker_aws.functions.transcode.claim import Claim
 from mediabroker_aws.functions.transcode.settings import TranscoderSettings
-from mediabroker_aws.settings import AwsSettings
+from mediabroker_aws.s3.store import S3Store
 from mediabroker_aws.simulator import Function, LambdaFront, LambdaSimulator
 from mediabroker_aws.simulator.rigs.batch import make_clip
 from mediabroker_aws.simulator.rigs.batch import shared_moto as moto
@@ -81,7 +80,7 @@ class LambdaRig(Rig):
             "path_style": True,
             "settle_time_s": 0.0,
         }
-        self._board = StatusBoard(AwsClient("s3", AwsSettings(region=REGION, endpoint_url=moto().url)))
+        self._board = StatusBoard(S3Store({"region": REGION, "endpoint_url": moto().url, "path_style": True}))
         self._claims: dict[str, Claim] = {}
         self._made = 0
 
