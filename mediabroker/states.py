@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-__all__ = ["JobState", "MemberLike", "MergeKey", "advance", "fold_states"]
+__all__ = ["JobState", "MemberLike", "MergeKey", "fold_states"]
 
 
 class JobState(str, Enum):
@@ -46,14 +46,6 @@ _RANKS = {
     JobState.CANCELLED: 3,
 }
 _TERMINAL_RANK = 3
-
-
-def advance(current: JobState, incoming: JobState) -> JobState:
-    """The state after `incoming` was seen: never backwards, and no terminal state is ever left.
-
-    Two different terminals are incomparable, so the one already there stays.
-    """
-    return incoming if incoming.rank > current.rank else current
 
 
 class MergeKey(NamedTuple):

@@ -27,7 +27,8 @@ from mediabroker.states import JobState
 from mediabroker.testing.driver import Driver, new_context
 from mediabroker.testing.rig import attempt_of, start
 from mediabroker_aws import BatchOptions, BatchProvider
-from mediabroker_aws.service.original import original_output
+from mediabroker_aws.service.original import OriginalService, original_output
+from mediabroker_aws.service.provider import BatchService
 from tests.unit.aws.conftest import Scripted, hang_up, reply
 
 _ID = "abcdefghijklmnopqrstuvwxyz"
@@ -50,9 +51,15 @@ def provider(url: str, **more: Any) -> Provider:
     return BatchProvider("http", {"service_url": f"{url}/prod", "api_key": _KEY, "bucket": "media", **more})
 
 
-def test_the_ways_in_answer_every_hook_of_a_provider() -> None:
-    hooks = {name for name in vars(Provider) if not name.startswith("_") and callable(getattr(Provider, name))}
-    assert hooks <= set(vars(BatchProvider)), "a hook would be answered for no way in"
+@pytest.mark.parametrize(
+    ("dialect", "way"),
+    [({}, BatchService), ({"service_dialect": "original"}, OriginalService)],
+    ids=["ours", "original"],
+)
+def test_the_settings_decide_which_provider_answers_for_the_type(dialect: dict[str, str], way: type[Provider]) -> None:
+    made = provider("https://service.invalid", **dialect)
+    assert type(made) is way
+    assert made.type == BatchProvider.type
 
 
 def test_a_request_is_the_originals_with_a_key_and_a_token(scripted: Scripted, driver: Driver) -> None:

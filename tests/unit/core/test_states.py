@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediabroker.states import JobState, MergeKey, advance, fold_states
+from mediabroker.states import JobState, MergeKey, fold_states
 
 STATES = st.sampled_from(JobState)
 TERMINAL = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED]
@@ -22,32 +22,6 @@ class Seen:
 
 
 MEMBERS = st.lists(st.builds(Seen, STATES, st.booleans()), max_size=6)
-
-
-@given(STATES, STATES)
-def test_advance_never_goes_back(current: JobState, incoming: JobState) -> None:
-    after = advance(current, incoming)
-    assert after in (current, incoming)
-    assert after.rank >= current.rank
-
-
-@pytest.mark.parametrize("current", TERMINAL)
-@pytest.mark.parametrize("incoming", JobState)
-def test_no_terminal_state_is_ever_left(current: JobState, incoming: JobState) -> None:
-    assert advance(current, incoming) is current
-
-
-@given(STATES, STATES)
-def test_advance_is_idempotent(current: JobState, incoming: JobState) -> None:
-    once = advance(current, incoming)
-    assert advance(once, incoming) is once
-
-
-@given(st.lists(st.sampled_from([state for state in JobState if state is not JobState.FAILED]), max_size=8))
-def test_states_seen_in_any_order_end_in_the_same_rank(seen: list[JobState]) -> None:
-    forwards = reduce(advance, seen, JobState.SUBMITTING)
-    backwards = reduce(advance, reversed(seen), JobState.SUBMITTING)
-    assert forwards.rank == backwards.rank
 
 
 @given(KEYS, KEYS, KEYS)
