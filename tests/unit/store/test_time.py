@@ -60,7 +60,8 @@ def test_a_broker_that_is_two_days_ahead_fails_no_job_at_its_deadline(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor = {"folder": tmp_path / "vendor", "steps": ["only"]}
-    spec = Transcode(input="/a.mp4", output="/b.mp4")
+    (tmp_path / "a.mp4").write_bytes(b"frames")
+    spec = Transcode(input=tmp_path / "a.mp4", output=tmp_path / "b.mp4")
     with Broker(BrokerSettings(store=url), providers={"ledger": LedgerProvider("ledger", vendor)}) as right:
         job = right.submit(spec, deadline=timedelta(hours=1))
         monkeypatch.setattr("mediabroker.store.time.SystemClock", WrongClock)

@@ -65,7 +65,9 @@ def build_refusal(error: Exception) -> dict[str, JsonValue]:
 
 def explain(error: Exception) -> JobError:
     """Any exception as the error of a job in a list, which is answered for the other jobs' sake."""
-    if isinstance(error, MediaError):
+    if (
+        isinstance(error, MediaError) and error.error.blame != "provider"
+    ):  # a damaged record is the service's own trouble
         return error.error
     if isinstance(error, ProviderError):
         return refusal_error(error)
