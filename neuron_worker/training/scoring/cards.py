@@ -63,9 +63,9 @@ set beforehand; Set5 and B100 decided nothing but that a second stage of `fast`,
 gained 0.02 dB on compressed B100 and lost 0.03 dB on clean.
 
 **Where `fast` stands.** Its weights had 12 minutes (x2) and 9 minutes (x4) of a processor that others used at the same
-time. On B100 they stand 0.06 to 0.09 dB below earlier weights, which were trained on other pictures, on Set5 up to 0.15 dB
-and on compressed screens at x2 0.2 dB; published networks of this size reach more. The licence is why they were replaced
-all the same. One Set5 picture, baby, is 0.07 dB below Lanczos after compression.
+time. On B100 they stand 0.06 to 0.09 dB below earlier weights, which were trained on other pictures, on Set5 up to 0.15
+dB and on compressed screens at x2 0.2 dB; published networks of this size reach more. The licence is why they were
+replaced all the same. One Set5 picture, baby, is 0.07 dB below Lanczos after compression.
 
 **Where `quality` stands.** It had 40 minutes (x2) and 25 minutes (x4) of one processor that other programs used at the
 same time. On clean B100 it stands 0.08 dB (x2) and 0.15 dB (x4) below earlier weights, trained for one and three and a
