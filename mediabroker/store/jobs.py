@@ -68,11 +68,11 @@ def search(
     if kind is not None:
         query = query.where(jobs.c.kind == kind)
     if provider is not None:
-        query = query.where(exists().where(attempts.c.job_id == jobs.c.id, attempts.c.provider == provider))
+        query = query.where(jobs.c.id.in_(select(attempts.c.job_id).where(attempts.c.provider == provider)))
     if label is not None:
         name, value = label
-        has = exists().where(labels.c.job_id == jobs.c.id, labels.c.name == name, labels.c.value == value)
-        query = query.where(has)
+        bearing = select(labels.c.job_id).where(labels.c.name == name, labels.c.value == value)
+        query = query.where(jobs.c.id.in_(bearing))
     return (JobRecord.of(row) for row in tx.execute(query.limit(limit)))
 
 

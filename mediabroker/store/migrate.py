@@ -15,6 +15,7 @@ from mediabroker.store.schema import (
     attempts,
     consumers,
     deliveries,
+    inbox,
     jobs,
     members,
     metadata,
@@ -70,6 +71,13 @@ def _add_absent(tx: Connection) -> None:
             tx.execute(update(members).where(members.c.native_id == row.native_id).values(absent=fields))
 
 
+def _add_indexes(tx: Connection) -> None:
+    """7 to 8: indexes without which calls grow with the store."""
+    for table in (jobs, attempts, inbox, deliveries):
+        for index in table.indexes:
+            index.create(tx, checkfirst=True)
+
+
 def _add_columns(tx: Connection, table: Table, *names: str) -> None:
     for name in names:
         column = table.c[name]
@@ -87,6 +95,7 @@ _STEPS: Mapping[int, Callable[[Connection], None]] = {
     4: _add_holds,
     5: _add_token_key,
     6: _add_absent,
+    7: _add_indexes,
 }
 """From version n to n + 1: one function each, added with the release that changes the schema."""
 

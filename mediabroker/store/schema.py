@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -39,7 +40,7 @@ __all__ = [
     "schema_info",
 ]
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 
 class Utc(TypeDecorator[datetime]):
@@ -107,6 +108,9 @@ jobs = Table(
     Column("created_at", Utc, nullable=False, index=True),
     Column("finished_at", Utc),
     Column("retry_of", String(64), index=True),
+    Index("jobs_by_kind", "kind", "created_at"),
+    Index("jobs_by_state", "state", "created_at"),
+    Index("jobs_by_end", "finished_at"),
 )
 
 labels = Table(
@@ -118,6 +122,8 @@ labels = Table(
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
     Index("labels_by_value", "name", "value"),
 )
+
+_STAGED = "placement IS NOT NULL"
 
 attempts = Table(
     "attempts",
@@ -147,6 +153,8 @@ attempts = Table(
     Column("holds", Integer, nullable=False, default=0),
     Column("late_search_at", Utc, index=True),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+    Index("attempts_by_lease", "lease_until"),
+    Index("attempts_staged", "cleared_at", sqlite_where=text(_STAGED), postgresql_where=text(_STAGED)),
 )
 
 _ATTEMPT = (["job_id", "attempt"], ["attempts.job_id", "attempts.number"])
@@ -210,6 +218,7 @@ inbox = Table(
     _json("observation"),
     Column("received_at", Utc, nullable=False),
     ForeignKeyConstraint(*_ATTEMPT, ondelete="CASCADE"),
+    Index("inbox_of_attempt", "job_id", "attempt"),
 )
 
 outbox = Table(
@@ -248,6 +257,7 @@ deliveries = Table(
     ForeignKeyConstraint(["event_id"], ["outbox.id"], ondelete="CASCADE"),
     Index("deliveries_in_order", "consumer", "created_at"),
     Index("deliveries_of_job", "consumer", "job_id", "sequence"),
+    Index("deliveries_of_event", "event_id"),
 )
 
 # Messages that nobody could use, byte for byte. They hang on no job.
