@@ -10,7 +10,7 @@ from functools import cached_property
 from threading import Lock
 from typing import TypeVar
 
-from mediabroker.broker.calling.caller import Caller
+from mediabroker.broker.calling import Caller
 from mediabroker.broker.following.mover import Mover
 from mediabroker.clock import Clock
 from mediabroker.config import BrokerSettings

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from mediabroker import JobState, Transcode
-from mediabroker.broker.calling.caller import Caller
-from mediabroker.broker.calling.circuit import Circuit, CircuitOpenError
-from mediabroker.broker.calling.rates import Bucket
+from mediabroker.broker.calling import Bucket, Caller, Circuit, CircuitOpenError
 from mediabroker.errors import ProviderError, ThrottledError, UnavailableError
 from mediabroker.spi import Call, Capabilities, RateLimit, Reply
 from tests.ledger import LedgerProvider

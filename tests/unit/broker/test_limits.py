@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from mediabroker import Broker, ErrorCode, InvalidJobError, Job, JobState, Transcode, UnsupportedError
+from mediabroker.broker.attempt.limits import stop_reason
 from mediabroker.config import BrokerSettings
 from mediabroker.events import JobAttemptFailed
 from mediabroker.refs import MediaURI
@@ -321,3 +323,22 @@ def test_a_cancel_that_was_taken_note_of_is_not_withdrawn(tmp_path: Path, spec: 
         assert job.refresh().cancel_requested
         say(vendor, "stopped")
         assert job.refresh().state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("held", "retryable"),
+    [("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", True), ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", False)],
+)
+def test_a_job_that_waits_too_long_fails_with_the_vendors_reason_and_a_wrong_setup_is_not_retried(
+    make_broker: MakeBroker, spec: Transcode, clock: HandClock, held: str, retryable: bool
+) -> None:
+    broker, _ = make_broker()
+    job = broker.submit(spec, queue_timeout=10 * MINUTE)
+    with broker._core.store.read() as tx:
+        loaded = attempts.load_one(tx, job.id)
+    assert loaded is not None
+    attempt = replace(loaded.attempts[-1], stop_asked_at=clock.now())
+    error = stop_reason(replace(loaded.job, hold_reason=held), attempt, clock.now())
+    assert error is not None
+    assert error.message == f"ledger has not begun it within 600 s ({held})"
+    assert (error.code, error.retryable) == (ErrorCode.CAPACITY, retryable)
