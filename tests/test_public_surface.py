@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +122,14 @@ def test_cancelled_is_written_with_two_ls_in_our_names() -> None:
 def test_tests_are_named_after_promises_and_not_after_tickets() -> None:
     tests = [function.name for path in TESTS for function in functions(parsed(path)) if function.name[:5] == "test_"]
     assert [name for name in tests if re.search(r"(issue|bug|ticket|gh|pr)_?\d", name)] == []
+
+
+FOLDERS = sorted({path.parent for path in SOURCES})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=short)
+def test_a_folder_holds_no_more_modules_than_a_reader_can_keep_in_view(folder: Path) -> None:
+    modules = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__")]
+    assert len(modules) <= 18, "a group among them is a folder that is missing"
+    prefixes = Counter(stem.partition("_")[0] for stem in modules if "_" in stem)
+    assert [prefix for prefix, count in prefixes.items() if count > 2] == [], "files of one prefix are a folder"

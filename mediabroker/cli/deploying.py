@@ -15,8 +15,8 @@ from rich.text import Text
 
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
-from mediabroker.deployment import Deployment, DeploymentPlan, load_deployment
 from mediabroker.errors import ConfigurationError, InvalidJobError, MissingDependencyError
+from mediabroker.spi.deployment import Deployment, DeploymentPlan, load_deployment
 
 __all__ = ["add_deploy_command"]
 

@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mediabroker.deployment import DeploymentPlan, Parameter, PlannedResource
 from mediabroker.errors import ConfigurationError
+from mediabroker.spi.deployment import DeploymentPlan, Parameter, PlannedResource
 from mediabroker_alibaba.deploy.policy import client_policy
 
 __all__ = ["AlibabaDeployment"]

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mediabroker.deployment import DeploymentPlan, Parameter, PlannedResource
 from mediabroker.errors import ConfigurationError
+from mediabroker.spi.deployment import DeploymentPlan, Parameter, PlannedResource
 from mediabroker_aws.deploy.template import Template, load_template
 
 __all__ = ["AwsDeployment"]

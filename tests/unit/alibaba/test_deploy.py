@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import mediabroker_alibaba
-from mediabroker.deployment import DeploymentPlan, load_deployment
 from mediabroker.errors import ConfigurationError
+from mediabroker.spi.deployment import DeploymentPlan, load_deployment
 from mediabroker_alibaba.deploy.policy import MPS_ACTIONS
 from tests.unit.alibaba.mps_client import Place
 
