@@ -133,3 +133,10 @@ def test_a_folder_holds_no_more_modules_than_a_reader_can_keep_in_view(folder: P
     assert len(modules) <= 18, "a group among them is a folder that is missing"
     prefixes = Counter(stem.partition("_")[0] for stem in modules if "_" in stem)
     assert [prefix for prefix, count in prefixes.items() if count > 2] == [], "files of one prefix are a folder"
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_looking_at_the_command_line_loads_neither_a_database_nor_the_comparison(option: str) -> None:
+    code = f"import sys; from mediabroker.cli.app import run; run([{option!r}]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert {"sqlalchemy", "mediabroker.compare", "mediabroker.broker"} & set(done.stderr.split()) == set()

@@ -6,13 +6,12 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import (
@@ -23,7 +22,9 @@ from mediabroker.errors import (
     MissingDependencyError,
 )
 from mediabroker.events import JobEvent
-from mediabroker.store.quarantine import Quarantined
+
+if TYPE_CHECKING:
+    from mediabroker.store.quarantine import Quarantined
 
 __all__ = ["add_consuming_commands"]
 
@@ -60,6 +61,8 @@ def _consume(
         def stop() -> None:
             signalled.append(True)
             stream.stop()
+
+        from mediabroker.broker.events.signals import ending_on_signals  # noqa: PLC0415  --help must not load the store
 
         with stream, ending_on_signals(stop):
             for event in stream:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mediabroker.broker import Job, Plan
-from mediabroker.broker.plan import PlannedTransfer
 from mediabroker.cli.media_card import media_card
 from mediabroker.cli.units import size_text, span_text
 from mediabroker.jobs import JobSpec
@@ -20,6 +18,10 @@ from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, JobResult, MediaInfoResult, Output, VideoResult
 from mediabroker.spi import Capabilities
 from mediabroker.states import JobState
+
+if TYPE_CHECKING:
+    from mediabroker.broker import Job, Plan
+    from mediabroker.broker.plan import PlannedTransfer
 
 __all__ = [
     "capabilities_data",

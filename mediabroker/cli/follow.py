@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mediabroker.broker import Job
 from mediabroker.cli.failures import Interrupted
 from mediabroker.cli.meter import Meter, metering
 from mediabroker.cli.terminal import Terminal
 from mediabroker.spi import CancelOutcome
 from mediabroker.states import JobState
+
+if TYPE_CHECKING:
+    from mediabroker.broker import Job
 
 __all__ = ["follow"]
 

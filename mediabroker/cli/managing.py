@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from mediabroker.broker import Broker, Job
 from mediabroker.cli.describe import (
     capabilities_data,
     job_card,
@@ -25,6 +24,9 @@ from mediabroker.errors import ConfigurationError, InvalidJobError, JobNotFoundE
 from mediabroker.jobs import known_kinds
 from mediabroker.results import JobResult
 from mediabroker.spi import CancelOutcome
+
+if TYPE_CHECKING:
+    from mediabroker.broker import Broker, Job
 
 __all__ = ["add_managing_commands"]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from mediabroker.broker import Job
 from mediabroker.cli.units import size_text
 from mediabroker.states import JobState
+
+if TYPE_CHECKING:
+    from mediabroker.broker import Job
 
 __all__ = ["Meter", "metering", "remaining_s"]
 

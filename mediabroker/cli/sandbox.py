@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mediabroker.broker.events.signals import ending_on_signals
 from mediabroker.cli.options import command
 from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import ConfigurationError
@@ -37,6 +36,8 @@ def _sandbox(
     if not names:
         raise ConfigurationError("no sandbox is installed: pip install 'mediabroker[sandbox]'")
     ended: SimpleQueue[None] = SimpleQueue()  # the one thing that a signal handler may put something into
+    from mediabroker.broker.events.signals import ending_on_signals  # noqa: PLC0415  --help must not load the store
+
     with ending_on_signals(lambda: ended.put(None)), _kept_or_temporary(folder) as place:
         terminal.note(f"starting: {', '.join(names)}")
         with Sandboxes(names, place) as sandboxes:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from mediabroker.broker import Job
 from mediabroker.cli.describe import job_card, job_data, plan_card, result_card
 from mediabroker.cli.follow import follow
 from mediabroker.cli.options import command
@@ -20,6 +19,9 @@ from mediabroker.cli.terminal import Terminal
 from mediabroker.errors import InvalidJobError
 from mediabroker.jobs import JobSpec, MediaInfo, Snapshot, SuperResolution, Transcode, build_spec
 from mediabroker.results import VideoResult
+
+if TYPE_CHECKING:
+    from mediabroker.broker import Job
 
 __all__ = ["Running", "add_submitting_commands"]
 
@@ -84,7 +86,7 @@ class Running:
         return {name: None if text is None else duration_of(text) for name, text in given.items()}
 
 
-Shown = Callable[[Job[Any], Any], None]
+Shown = Callable[["Job[Any]", Any], None]
 
 
 def add_submitting_commands(app: typer.Typer) -> None:
