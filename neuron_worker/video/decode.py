@@ -48,7 +48,7 @@ def decode_slice(
             out to be interlaced.
     """
     count = 0
-    previous: int | None = None
+    stored = previous = -(1 << 62)
     with open_source(path) as container, media_errors(path):
         stream = video_of(path, container)
         stream.thread_type = "AUTO"
@@ -63,9 +63,11 @@ def decode_slice(
             pts = _time_of(path, frame)
             if not piece.holds(pts):
                 continue
-            if previous is not None and pts <= previous:
+            if pts < stored:
                 raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: time does not advance at {_at(facts, pts)}")
-            previous, count = pts, count + 1
+            # Recorders that count milliseconds store two frames at one time: the second is moved by the smallest step.
+            stored, frame.pts = pts, max(pts, previous + 1)
+            previous, count = frame.pts, count + 1
             yield frame
     if count < piece.frames and facts.codec not in _HIDDEN_FRAMES:
         lost = f"{piece.frames - count} of {piece.frames} frames of slice {piece.index}"

@@ -113,7 +113,8 @@ def make_slices(path: Path, facts: SourceFacts, slice_s: float, *, stop: Event) 
         planned.append(
             PlannedSlice(index=piece.index, start=first, end=end, seek=_keyframe(keyframes, first), frames=inside)
         )
-    step = math.gcd(*(when - times[0] for when in times))
+    is_distinct = len(set(times)) == len(times)  # else frames are moved apart by a tick, which the step must allow
+    step = math.gcd(*(when - times[0] for when in times)) if is_distinct else 1
     return Slices(tuple(planned), step or 1, max(0, max(scan.ends, default=0) - times[-1]))
 
 

@@ -135,3 +135,23 @@ def digests(frames: Iterable[Any]) -> list[Digest]:
 
 def slice_digests(path: Path, facts: SourceFacts, piece: PlannedSlice, *, deinterlace: bool = False) -> list[Digest]:
     return digests(decode_slice(path, facts, piece, deinterlace=deinterlace, stop=Event()))
+
+
+def make_equal_times(path: Path) -> Path:
+    """Frame 9's time twice: Matroska states the time of each block against its cluster in a signed 16-bit number."""
+    clips.make_clip(path, frames=30, audio=False, codec_options={"bf": "0"})
+    content = bytearray(path.read_bytes())
+    # A block: track number 1, then its time. The tenth picture, at 400 ms, gets the ninth's time.
+    at = content.index(b"\x81" + (400).to_bytes(2, "big"), content.index(b"\x81" + (360).to_bytes(2, "big")))
+    content[at + 1 : at + 3] = (360).to_bytes(2, "big")
+    path.write_bytes(content)
+    return path
+
+
+def test_two_frames_of_one_time_are_moved_apart_by_a_tick(tmp_path: Path) -> None:
+    path = make_equal_times(tmp_path / "in.mkv")
+    facts = examine(path)
+    slices = make_slices(path, facts, 60.0, stop=Event())
+    times = [frame.pts for frame in decode_slice(path, facts, slices.slices[0], stop=Event())]
+    assert (slices.step, len(times)) == (1, 30)
+    assert times[8:12] == [320, 360, 361, 440]
