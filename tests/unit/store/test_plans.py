@@ -15,7 +15,7 @@ from mediabroker import JobState
 from mediabroker.store import Store, attempts, deliveries, events, jobs, open_store
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
-GROWING = re.compile(r"SCAN (jobs|attempts|members|journal|inbox|outbox|deliveries|labels)(?! USING)")
+GROWING = re.compile(r"SCAN (jobs|attempts|members|calls|inbox|outbox|deliveries|labels)(?! USING)")
 
 QUERIES: dict[str, Callable[[Connection], object]] = {
     "list": lambda tx: list(jobs.search(tx, limit=10)),
@@ -27,6 +27,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "remove": lambda tx: jobs.remove(tx, ["a"]),
     "soonest lease": attempts.soonest_lease_end,
     "uncleared": attempts.uncleared,
+    "load all that live": attempts.load,
     "hints": lambda tx: events.hinted_ids(tx, ("a", 1)),
     "claim": lambda tx: deliveries.claim(tx, "default", "owner", now=NOW, until=NOW),
 }
