@@ -80,10 +80,10 @@ def build_mp4(
     texts = [each for each in media.subtitles if each.codec in _TEXT]
     decoded = stream[str(video.index)]
     picture = _shape(alter(decoded) if alter else decoded, video, settings.encoder, rung)
-    others = [stream[str(index)] for index in [each.index for each in media.audio] + [each.index for each in texts]]
+    others = [stream[str(index)] for index in [each.index for each in source.tracks] + [each.index for each in texts]]
     options = {
         **_video_options(source, settings.encoder, rung.video_bitrate_bps if rung else None),
-        **_mp4_audio(media.audio, rung.audio_bitrate_bps if rung else None),
+        **_mp4_audio(source.tracks, rung.audio_bitrate_bps if rung else None),
         **({"c:s": "mov_text"} if texts else {}),
         "f": "mp4",
         "movflags": "+faststart",
@@ -99,7 +99,7 @@ def build_hls(
     limits: MediaLimits = MEDIA_LIMITS,
 ) -> list[str]:
     """One variant playlist with its segments for each rung; keyframes stand at the same times in all of them."""
-    video, audio = source.media.video[0], source.media.audio[:1]
+    video, audio = source.media.video[0], source.tracks[:1]
     stream = input_of(source, limits)
     copies = stream[str(video.index)].filter_multi_output("split", len(rungs)) if len(rungs) > 1 else None
     outputs = []

@@ -33,12 +33,21 @@ _PROGRESSIVE = (0, 1)
 
 
 class Source(NamedTuple):
-    """A file that was looked at: `demuxer` may open it, and the times of its video are multiples of `tick_s`."""
+    """A file that was looked at: `demuxer` may open it, and the times of its video are multiples of `tick_s`.
+
+    `sound` is the index of the track that belongs to the picture: of the picture's own programme, the default one.
+    """
 
     path: Path
     demuxer: str
     media: MediaDetails
     tick_s: Fraction
+    sound: int | None = None
+
+    @property
+    def tracks(self) -> tuple[AudioStream, ...]:
+        """All sound tracks, the one that belongs to the picture first."""
+        return tuple(sorted(self.media.audio, key=lambda each: each.index != self.sound))
 
 
 def probe(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = False) -> MediaDetails:
@@ -72,7 +81,8 @@ def examine(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = Fa
             subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         )
         tick = moving[0].time_base if moving else None
-        return Source(path, kind.demuxer, media, tick or Fraction(1, 90_000))
+        best = container.streams.best("audio", related=moving[0]) if moving else None
+        return Source(path, kind.demuxer, media, tick or Fraction(1, 90_000), best.index if best else None)
 
 
 def is_variable(times: Sequence[int], tick_s: float, *, complete: bool) -> bool:

@@ -136,3 +136,31 @@ def test_a_mirrored_recording_is_shown_alike_by_info_snapshot_and_transcode(tmp_
         shown = next(made.decode(video=0)).to_ndarray(format="rgb24").astype(int)
         assert np.abs(np.asarray(still.convert("RGB")).astype(int) - meant).mean() < 4
         assert np.abs(shown - meant).mean() < 8
+
+
+def loudest_hz(path: Path) -> int:
+    with av.open(str(path), options={"allowed_extensions": "ALL"}) as container:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)]).astype(float)
+        rate = container.streams.audio[0].rate
+    return round(int(np.argmax(np.abs(np.fft.rfft(samples)))) * rate / len(samples))
+
+
+def tone(hertz: int) -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"sine={hertz}:d=2:r=48000")
+
+
+@pytest.mark.parametrize("kind", ["programmes", "languages"])
+def test_the_sound_that_belongs_to_the_picture_is_the_first_of_a_file_and_the_only_one_of_a_ladder(
+    tmp_path: Path, kind: str
+) -> None:
+    both = (*PICTURE, *tone(200), *tone(1000), "-map", "1:a", "-map", "2:a", "-map", "0:v", *H264)
+    own = {
+        "programmes": ("-program", "title=radio:st=0", "-program", "title=tv:st=1:st=2", "-f", "mpegts"),
+        "languages": ("-disposition:a:0", "0", "-disposition:a:1", "default"),
+    }
+    source = make(tmp_path / ("in.ts" if kind == "programmes" else "in.mkv"), *both, *own[kind])
+    transcode(source, tmp_path / "out.mp4", TranscodeSettings())
+    assert loudest_hz(tmp_path / "out.mp4") == pytest.approx(1000, abs=5)
+    transcode(source, tmp_path / "out.m3u8", TranscodeSettings(container="hls"))
+    (rung,) = tmp_path.glob("out-*/*.m3u8")
+    assert loudest_hz(rung) == pytest.approx(1000, abs=5)
