@@ -121,8 +121,9 @@ def upload(settings: BrokerSettings, clip: Path) -> None:
 
 def follow(watch: Watch, broker: Broker, spec: JobSpec[Any], provider: str) -> None:
     """Run the job, and keep all that the broker says of it."""
+    watch.keep("plans", broker.plan(spec, provider=provider))  # before the output is there
     job = broker.submit(spec, provider=provider)
-    watch.keep("jobs", job, job.ref, broker.plan(spec, provider=provider))
+    watch.keep("jobs", job, job.ref)
     for event in job.events():
         watch.keep("events", event, event.model_dump_json())
     try:
