@@ -19,6 +19,7 @@ from mediabroker.media.ffmpeg.limits import MEDIA_LIMITS, MediaLimits
 from mediabroker.media.orientation import Orientation, orientation_of
 from mediabroker.media.sniff import sniff
 from mediabroker.media.source import holds_sound, media_errors, moving_pictures, open_as, open_input, presented_s
+from mediabroker.media.timeline import frame_rate_of, is_bare, stored_at
 from mediabroker.results import AudioStream, MediaDetails, SubtitleStream, VideoStream
 
 __all__ = ["Source", "examine", "is_variable", "open_input", "probe"]
@@ -69,14 +70,15 @@ def examine(path: Path, *, limits: MediaLimits = MEDIA_LIMITS, images: bool = Fa
         looks = _look(container)
         if any(look.times for look in looks.values()) and all(look.frame is None for look in looks.values()):
             raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} is damaged: none of its first pictures can be decoded")
-        moving = moving_pictures(container)
+        moving, shown_s = moving_pictures(container), presented_s(container)
+        video = tuple(_video(path, stream, looks[stream.index], shown_s) for stream in moving)
         media = MediaDetails(
             container=kind.name,
             size_bytes=path.stat().st_size,
-            duration_s=(shown_s := presented_s(container)),
+            duration_s=video[0].duration_s if is_bare(container) and video else shown_s,
             start_s=_seconds(container.start_time, Fraction(1, av.time_base)) or 0.0,
             bitrate_bps=container.bit_rate or None,
-            video=tuple(_video(path, stream, looks[stream.index], shown_s) for stream in moving),
+            video=video,
             audio=tuple(_audio(stream, shown_s) for stream in container.streams.audio if holds_sound(stream)),
             subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
         )
@@ -116,10 +118,11 @@ def _look(container: InputContainer) -> dict[int, _Look]:
     if not streams:
         return looks
     packets = size_bytes = 0
+    timed = not is_bare(container)
     try:
         for packet in container.demux(*streams):
             look = looks[packet.stream.index]
-            _note(look, packet)
+            _note(look, packet, None if timed else stored_at(packet.stream, packet, len(look.times)))
             packets, size_bytes = packets + 1, size_bytes + packet.size
             if packets >= _LOOK_PACKETS * len(streams) or size_bytes >= _LOOK_BYTES:
                 return looks
@@ -130,8 +133,9 @@ def _look(container: InputContainer) -> dict[int, _Look]:
     return looks
 
 
-def _note(look: _Look, packet: Any) -> None:
+def _note(look: _Look, packet: Any, counted: int | None) -> None:
     time = packet.pts if packet.pts is not None else packet.dts  # AVI stores no presentation times
+    time = counted if time is None else time
     if packet.size and time is not None and not packet.is_discard:
         look.times.append(time)
     if look.frame is None:
@@ -150,7 +154,7 @@ def _video(path: Path, stream: Any, look: _Look, shown_s: float | None) -> Video
             ErrorCode.MEDIA_CORRUPT, f"{path}: stream {stream.index} does not say how large its picture is"
         )
     transfer = _tag(TRANSFERS, context.color_trc, getattr(frame, "color_trc", 0))
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(0)
+    rate = frame_rate_of(stream)
     shown = orientation_of(frame) if frame is not None else Orientation()
     counted = len(look.times) if look.complete else None
     full_range = "pc" if context.pix_fmt.startswith("yuvj") else None
@@ -163,8 +167,8 @@ def _video(path: Path, stream: Any, look: _Look, shown_s: float | None) -> Video
         bit_depth=max((component.bits for component in context.format.components), default=8),
         frame_rate=f"{rate.numerator}/{rate.denominator}",
         variable_frame_rate=is_variable(look.times, float(stream.time_base), complete=look.complete),
-        frame_count=stream.frames or counted,
-        duration_s=_duration_s(stream, shown_s),
+        frame_count=counted or stream.frames or None,
+        duration_s=_duration_s(stream, shown_s) or _looked_s(stream, look),
         bitrate_bps=context.bit_rate or None,
         rotation_deg=shown.rotation_deg,
         mirrored=shown.is_mirrored,
@@ -214,6 +218,14 @@ def _duration_s(stream: Any, shown_s: float | None) -> float | None:
     said = _seconds(stream.duration, stream.time_base)
     is_offset = said is not None and shown_s is not None and stream.start_time and said > shown_s + _OFFSET_S
     return shown_s if is_offset else said
+
+
+def _looked_s(stream: Any, look: _Look) -> float | None:
+    """Return how long all frames of a stream without a container last together, where they were all seen."""
+    if not (is_bare(stream.container) and look.complete and look.times and stream.time_base):
+        return None
+    shown = max(look.times) - min(look.times) + round(1 / ((frame_rate_of(stream) or 25) * stream.time_base))
+    return float(shown * stream.time_base)
 
 
 def _seconds(ticks: int | None, tick_s: Fraction | None) -> float | None:

@@ -19,6 +19,7 @@ from mediabroker.media.ladders.ladder import display_size
 from mediabroker.media.probe import probe
 from mediabroker.media.publish import check_output, output_errors, publish_file, workplace
 from mediabroker.media.source import media_errors, moving_pictures, open_input, presented_s
+from mediabroker.media.timeline import is_bare, number_frames
 from mediabroker.media.tonemap import to_standard_range
 from mediabroker.refs import MediaURI
 from mediabroker.results import ImagesResult, Output, VideoStream
@@ -90,6 +91,10 @@ def frame_at(container: InputContainer, source: Path, time_s: float) -> av.Video
 
 def _shown_at(container: InputContainer, source: Path, goal: int, tick: Fraction) -> av.VideoFrame | None:
     stream, end = moving_pictures(container)[0], _end(container, tick)
+    if is_bare(container):
+        numbered = number_frames(stream, container.demux(stream))
+        first = next(numbered, None)
+        return None if first is None else _last_until(first, numbered, goal, end)
     for back_s in _STEPS_BACK_S:
         container.seek(goal - int(back_s / tick), stream=stream)
         frames = _timed(container, stream)

@@ -21,6 +21,7 @@ from mediabroker.media.ladders.ladder import choose_rungs
 from mediabroker.media.probe import Source, examine
 from mediabroker.media.publish import check_output, publish_file, workplace
 from mediabroker.media.source import media_errors, moving_pictures, open_input
+from mediabroker.media.timeline import end_of, frame_rate_of
 from mediabroker.refs import MediaURI
 from mediabroker.results import Output, VideoResult
 
@@ -137,17 +138,17 @@ def _measure(path: Path) -> _Measured:
     """What the finished file really holds, packet by packet."""
     with open_input(path) as container, media_errors(path):
         stream = moving_pictures(container)[0]
-        ends = [
-            float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        shown = [
+            (packet.pts, packet.duration or 0)
             for packet in container.demux(stream)
             if packet.size and packet.pts is not None
         ]
-        rate = stream.average_rate or stream.guessed_rate
+        rate = frame_rate_of(stream)
         return _Measured(
             width_px=stream.width,
             height_px=stream.height,
-            frames=len(ends),
-            duration_s=max(ends, default=0.0),
+            frames=len(shown),
+            duration_s=float(end_of(stream, shown) * (stream.time_base or 0)) if shown else 0.0,
             frame_rate=f"{rate.numerator}/{rate.denominator}" if rate else "0/1",
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, dropwhile
@@ -19,6 +18,7 @@ from av.video.stream import VideoStream
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors
+from mediabroker.media.timeline import number_frames
 from neuron_worker.failures import heed
 from neuron_worker.video.plan import PlannedSlice
 from neuron_worker.video.source import SourceFacts, colour_of, open_source, video_of
@@ -91,7 +91,7 @@ def _from_start(
     container: InputContainer, stream: VideoStream, facts: SourceFacts, piece: PlannedSlice, margin: int
 ) -> Iterator[VideoFrame]:
     if piece.start is None or piece.seek is None:
-        return _numbered(container, stream) if facts.counts_frames else _decoded(container, stream)
+        return number_frames(stream, container.demux(stream)) if facts.counts_frames else _decoded(container, stream)
     for back_s in _STEPS_BACK_S[bool(margin) :]:
         target = piece.seek - round(back_s / facts.tick_s)
         container.seek(target, stream=stream)
@@ -108,21 +108,7 @@ def _from_start(
     return _decoded(container, stream)
 
 
-def _numbered(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """All frames, in the order in which they are shown, with the numbers in which they are stored as times."""
-    numbers: deque[int] = deque()
-    for frame in _decoded(container, stream, numbers):
-        frame.pts = numbers.popleft() if numbers else None
-        yield frame
-
-
-def _decoded(
-    container: InputContainer,
-    stream: VideoStream,
-    stored: deque[int] | None = None,
-    *,
-    from_keyframe: bool = False,
-) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, *, from_keyframe: bool = False) -> Iterator[VideoFrame]:
     """All frames from here on. What cannot be decoded before the first keyframe is passed over; later it is fatal.
 
     With `from_keyframe` the decoder is not even given what a late seek has landed on: some invent pictures from it.
@@ -132,8 +118,6 @@ def _decoded(
     if from_keyframe:
         packets = dropwhile(lambda packet: not packet.is_keyframe, packets)
     for packet in packets:
-        if stored is not None and packet.dts is not None:
-            stored.append(packet.dts)
         try:
             frames = packet.decode()
         except EndOfFileError:

@@ -79,8 +79,7 @@ def merge(plan: Plan, source: Path, folder: SliceFolder, target: Path, *, like: 
         copy_tags(original, result)
         result.set_chapters(original.chapters())
         stamps = _stamp(plan, folder, filled)
-        if plan.last_ticks:
-            _hold_last(stamps, plan.last_ticks, muxer)
+        _set_durations(stamps, plan.last_ticks, muxer)
         packets = _video_packets(plan, folder, filled, stamps, video)
         others = read_companions(source, original, added, plan.facts.origin_s)
         for packet in heapq.merge(packets, others, key=_decoding_time):
@@ -137,14 +136,19 @@ def _stamp(plan: Plan, folder: SliceFolder, filled: Sequence[FinishedSlice]) -> 
     return [_Stamp(pts, dts) for pts, dts in zip(shown, ahead + ordered, strict=False)]
 
 
-def _hold_last(stamps: list[_Stamp], last_ticks: int, muxer: str) -> None:
-    """Let the last frame be shown for so long."""
-    newest, durations = max(stamps), {}
-    if muxer != "matroska":
+def _set_durations(stamps: list[_Stamp], last_ticks: int, muxer: str) -> None:
+    """Let each frame be shown until the next one, and the last for `last_ticks`; 0 leaves that to the muxer."""
+    newest = max(stamps)
+    durations: dict[int, int] = {}
+    if muxer == "matroska":  # which stores them as they are given, and a slice's follow the order of storage
+        order = sorted(range(len(stamps)), key=lambda place: stamps[place].pts)
+        durations = {one: stamps[next_].pts - stamps[one].pts for one, next_ in pairwise(order)}
+    elif last_ticks:
         # mp4 adds up durations as the frames are stored, some of them early: the whole must not become longer by that.
         early = min(stamps).pts - stamps[0].dts
         durations[len(stamps) - 1] = newest.pts + last_ticks - early - stamps[-1].dts
-    durations[stamps.index(newest)] = last_ticks
+    if last_ticks:
+        durations[stamps.index(newest)] = last_ticks
     for place, duration in durations.items():
         stamps[place] = stamps[place]._replace(duration=duration)
 

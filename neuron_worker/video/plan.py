@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.slices import list_slices
 from mediabroker.media.source import media_errors
+from mediabroker.media.timeline import end_of, stored_at
 from mediabroker.models import Value
 from neuron_worker.failures import heed
 from neuron_worker.video.source import SourceFacts, open_source, video_of
@@ -77,7 +78,8 @@ class Plan(Value):
 class _Scan(NamedTuple):
     times: list[int]
     keyframes: list[int]
-    ends: list[int]
+    shown: list[tuple[int, int]]
+    end: int = 0
 
 
 class Slices(NamedTuple):
@@ -115,7 +117,7 @@ def make_slices(path: Path, facts: SourceFacts, slice_s: float, *, stop: Event) 
         )
     is_distinct = len(set(times)) == len(times)  # else frames are moved apart by a tick, which the step must allow
     step = math.gcd(*(when - times[0] for when in times)) if is_distinct else 1
-    return Slices(tuple(planned), step or 1, max(0, max(scan.ends, default=0) - times[-1]))
+    return Slices(tuple(planned), step or 1, max(0, scan.end - times[-1]))
 
 
 def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
@@ -124,34 +126,34 @@ def _scan(path: Path, facts: SourceFacts, stop: Event) -> _Scan:
         stream = video_of(path, container)
         try:
             with media_errors(path):
-                for packet in container.demux(stream):
+                for place, packet in enumerate(container.demux(stream)):
                     heed(stop)
                     if packet.size:
-                        _note(path, scan, packet, facts)
+                        when = stored_at(stream, packet, place) if facts.counts_frames else packet.pts
+                        _note(path, scan, packet, when, facts)
                 refuse_cut_short(path, facts.demuxer)
         except MediaError as error:
             if error.error.code is ErrorCode.MEDIA_CORRUPT and scan.times:
                 seen_s = float(max(scan.times) * facts.tick_s - Fraction(*facts.start))
                 raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path} breaks off after {seen_s:.2f} s") from error
             raise
+        end = end_of(stream, scan.shown) if scan.shown else 0
     # What precedes the first keyframe cannot be decoded by anybody.
     first = min(scan.keyframes or scan.times, default=0)
-    return scan._replace(times=[pts for pts in scan.times if pts >= first])
+    return scan._replace(times=[pts for pts in scan.times if pts >= first], end=end)
 
 
-def _note(path: Path, scan: _Scan, packet: Any, facts: SourceFacts) -> None:
+def _note(path: Path, scan: _Scan, packet: Any, when: int | None, facts: SourceFacts) -> None:
     if packet.is_corrupt and facts.sizes_packets:
         # Said here, for a decoder with several threads notices a damaged last frame only at times.
         raise MediaError(ErrorCode.MEDIA_CORRUPT, f"{path}: a packet is cut short")
-    when: int | None = packet.dts if facts.counts_frames else packet.pts
     if when is None:
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has frames without a presentation time")
     if packet.is_keyframe:
         scan.keyframes.append(when)
     if not packet.is_discard:  # an edit list hides a frame that others are decoded from
         scan.times.append(when)
-        if packet.duration:
-            scan.ends.append(when + packet.duration)
+        scan.shown.append((when, packet.duration or 0))
 
 
 def _tick_at(start: Fraction, time_s: Fraction | None, tick_s: Fraction) -> int | None:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from mediabroker.errors import ErrorCode, MediaError
 from mediabroker.media.source import media_errors, moving_pictures, open_input
+from mediabroker.media.timeline import count_frames, frame_rate_of
 from mediabroker.models import Value
 from neuron_worker.video.formats import Sampling, sampling_of
 from neuron_worker.video.siting import Siting, find_siting
@@ -109,8 +110,9 @@ class SourceFacts(Value):
 
     @property
     def origin_s(self) -> Fraction:
-        """What becomes time zero in the result."""
-        return Fraction(*self.start) if self.demuxer in _SHIFTING else Fraction(0)
+        """What becomes time zero in the result: recordings of live streams start hours or decades later."""
+        start = Fraction(*self.start)
+        return start if self.demuxer in _SHIFTING or start > 0 else Fraction(0)
 
     @property
     def states_shape(self) -> bool:
@@ -120,7 +122,7 @@ class SourceFacts(Value):
     @property
     def counts_frames(self) -> bool:
         """Whether the container only numbers its frames as they are stored: the k-th shown has the k-th number."""
-        return self.demuxer == "avi"
+        return count_frames(self.demuxer)
 
     @property
     def sizes_packets(self) -> bool:
@@ -222,7 +224,7 @@ def _facts(path: Path, container: InputContainer, stream: Any, frames: list[Vide
     if stream.metadata.get("alpha_mode") == "1":  # WebM keeps it beside the frames, where the decoders leave it
         raise MediaError(ErrorCode.MEDIA_UNSUPPORTED, f"{path} has transparency, which the output cannot hold")
     tick: Fraction = stream.time_base
-    rate: Fraction = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    rate = frame_rate_of(stream) or Fraction(25)
     starts = [_start_of(each) for each in container.streams if each.start_time is not None]
     start = min(starts, default=Fraction(0))
     ratio: Fraction = stream.sample_aspect_ratio or Fraction(1)

@@ -248,11 +248,43 @@ def _rich(plain: Path, target: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
-def test_a_late_start_is_kept(name: str, tmp_path: Path, upscale: Upscale) -> None:
+def test_a_picture_that_starts_later_than_the_sound_stays_later(name: str, tmp_path: Path, upscale: Upscale) -> None:
     times = range(5500, 5900, 40)
-    source = clips.make_clip(tmp_path / name, pts=list(times), time_base=Fraction(1, 1000), audio=False)
+    source = clips.make_clip(tmp_path / name, pts=list(times), time_base=Fraction(1, 1000), audio=True)
     output = upscale(source, tmp_path / f"out-{name}", slice_s=0.2).outputs[0].uri.path
     assert frame_times(output) == frame_times(source)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_stream_without_a_container_is_upscaled_at_its_rate(codec: str, tmp_path: Path, upscale: Upscale) -> None:
+    encoder = {"h264": "libx264", "hevc": "libx265"}[codec]
+    options = {"x265-params": "log-level=error"} if codec == "hevc" else {"bf": "2"}
+    source = clips.make_clip(
+        tmp_path / f"in.{codec}", codec=encoder, codec_options=options, container_format=codec, audio=False
+    )
+    output = upscale(source).outputs[0].uri.path
+    assert frame_times(output) == [Fraction(place, 25) for place in range(12)]
+
+
+def test_the_end_is_that_of_the_last_frame_shown_not_of_the_longest_one(tmp_path: Path, upscale: Upscale) -> None:
+    times = [*range(0, 400, 40), *range(5000, 5400, 40)]
+    source = clips.make_clip(tmp_path / "in.mp4", pts=times, time_base=Fraction(1, 1000), codec_options={"bf": "3"})
+    result = upscale(source, tmp_path / "out.mkv")
+    assert result.duration_s == pytest.approx(5.4, abs=0.05)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.duration == pytest.approx(5.4e6, abs=100_000)
+
+
+@pytest.mark.parametrize("start_s", [5, 36_000])
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_a_file_that_starts_late_as_a_whole_starts_at_zero_as_in_a_transcode(
+    name: str, start_s: int, tmp_path: Path, upscale: Upscale
+) -> None:
+    times = [start_s * 1000 + place * 40 for place in range(10)]
+    source = clips.make_clip(tmp_path / name, pts=times, time_base=Fraction(1, 1000), audio=False)
+    result = upscale(source, tmp_path / f"out-{name}", slice_s=0.2)
+    assert frame_times(result.outputs[0].uri.path) == [Fraction(place, 25) for place in range(10)]
+    assert result.duration_s == pytest.approx(0.4)
 
 
 def test_transport_stream_starts_at_zero_with_picture_and_sound_as_far_apart_as_before(

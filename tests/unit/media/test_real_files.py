@@ -114,6 +114,20 @@ def test_an_old_or_bare_container_is_worked_on(
     assert frames_of(tmp_path / "out.mp4") in (49, 50)
 
 
+@pytest.mark.parametrize("name", ["a.h264", "a.hevc"])
+def test_a_stream_without_a_container_has_a_length_and_pictures_at_their_times(tmp_path: Path, name: str) -> None:
+    encoder = ("libx264", "-bf", "2") if name == "a.h264" else ("libx265", "-x265-params", "log-level=error")
+    source = make(tmp_path / name, *PICTURE, "-c:v", *encoder, "-pix_fmt", "yuv420p")
+    media = probe(source)
+    assert (media.duration_s, media.video[0].frame_count) == (2.0, 50)
+    snapshot(source, tmp_path / "at.png", (1.0,))
+    with Image.open(tmp_path / "at.png") as still, av.open(str(source)) as container:
+        meant = list(container.decode(video=0))[25].to_ndarray(format="rgb24").astype(int)
+        assert np.abs(np.asarray(still.convert("RGB")).astype(int) - meant).mean() < 2
+    with pytest.raises(MediaError, match="ends before"):
+        snapshot(source, tmp_path / "late.png", (5.0,))
+
+
 def test_sound_that_aac_cannot_hold_is_refused_with_a_way_out_that_works(tmp_path: Path) -> None:
     many = ("-f", "lavfi", "-i", "anullsrc=r=48000:cl=22.2:d=2", "-c:a", "pcm_s16le", "-c:v", "libx264", "-shortest")
     source = make(tmp_path / "in.mov", *PICTURE, *many, "-pix_fmt", "yuv420p")
